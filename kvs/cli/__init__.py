@@ -1,0 +1,1 @@
+"""The command line: the store for people and for shell scripts."""

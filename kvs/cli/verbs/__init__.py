@@ -1,0 +1,1 @@
+"""The commands of the command line, one a file: the file's name is the command's."""

@@ -1,0 +1,1 @@
+"""The log-structured store: an append-only log on disk, an index of it in memory."""
