@@ -1,0 +1,1 @@
+"""What the suites share: the package under test, the command line, child processes, oracles."""
