@@ -16,7 +16,9 @@ import re
 import sys
 from typing import Final
 
-NEEDS_ESCAPE: Final = re.compile("[\x00-\x1f\\\\\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_CONTROL: Final = "\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"
+_NEEDS_ESCAPE: Final = re.compile(rf"[{_CONTROL}\\]")
+_UNSEEN: Final = re.compile(f"[{_CONTROL}]")
 _BACKSLASH: Final = re.compile(rb"\\(x[0-9A-Fa-f]{2}|.)?", re.DOTALL)
 _NAMED: Final = {"\t": "\\t", "\n": "\\n", "\r": "\\r", "\\": "\\\\"}
 _MEANING: Final = {b"t": b"\t", b"n": b"\n", b"r": b"\r", b"0": b"\0", b"\\": b"\\", b'"': b'"', b"'": b"'", b" ": b" "}
@@ -47,9 +49,9 @@ def escape(raw: bytes) -> bytes:
     b'snow\\tman \xe2\x98\x83 \\xff'
     """
     text = raw.decode("utf-8", "surrogateescape")
-    if not NEEDS_ESCAPE.search(text):
+    if not _NEEDS_ESCAPE.search(text):
         return raw
-    return NEEDS_ESCAPE.sub(_escape_one, text).encode()
+    return _NEEDS_ESCAPE.sub(_escape_one, text).encode()
 
 
 def _escape_one(found: re.Match[str]) -> str:
@@ -112,5 +114,14 @@ def put_line(raw: bytes, *, is_hex: bool = False) -> None:
 def warn(message: str) -> None:
     """Write one line to stderr, whatever the message holds."""
     if sys.stderr is not None:
-        sys.stderr.write(NEEDS_ESCAPE.sub(_escape_one, message) + "\n")
+        sys.stderr.write(_UNSEEN.sub(_escape_one, message) + "\n")
         sys.stderr.flush()
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number of things in words.
+
+    >>> counted(1, "pair"), counted(138_000, "pair")
+    ('1 pair', '138,000 pairs')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
