@@ -1,7 +1,9 @@
 """Figures as a table for people, or as JSON for scripts."""
 # ruff: noqa: PLC0415  # json is imported for scripts that ask for it
 
-from dataclasses import fields
+import time
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from kvs.cli.text import put_line
@@ -11,8 +13,15 @@ if TYPE_CHECKING:
 
 
 def figures(of: "DataclassInstance") -> dict[str, Any]:
-    """Return the fields of a dataclass by name, in their order."""
-    return {field.name: getattr(of, field.name) for field in fields(of)}
+    """Return the fields of a dataclass by name, in their order; a dataclass within one is figures within figures."""
+    return {field.name: _plain(getattr(of, field.name)) for field in fields(of)}
+
+
+def _plain(value: Any) -> Any:
+    """Return a field's value without classes of our own."""
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return figures(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
 def put_figures(rows: dict[str, Any], *, is_json: bool = False) -> None:
@@ -22,24 +31,38 @@ def put_figures(rows: dict[str, Any], *, is_json: bool = False) -> None:
 
         put_line(json.dumps(rows, indent=2, default=str).encode())
         return
-    width = max(map(len, rows), default=0)
+    flat = dict(_flat(rows))
+    width = max(map(len, flat), default=0)
+    for name, value in flat.items():
+        put_line(f"{name:<{width}}  {_in_words(name, value)}".encode())
+
+
+def _flat(rows: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield figures within figures as rows of their own; names are words, and units of time move to the value."""
     for name, value in rows.items():
-        put_line(f"{name.replace('_', ' '):<{width}}  {_in_words(name, value)}".encode())
+        words = f"{above}{name.removesuffix('_s').replace('_', ' ')}"
+        if isinstance(value, dict):
+            yield from _flat(value, f"{words}: ")
+        else:
+            yield words, value
 
 
 def _in_words(name: str, value: Any) -> str:
     """Return a figure with its thousands set apart, and large amounts of bytes in a unit that can be grasped too."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if value is None:
-        return "-"
-    if isinstance(value, float):
-        return f"{value:,.3f}"
-    if not isinstance(value, int):
-        return str(value)
-    if "bytes" in name and value >= 1024:
-        return f"{value:,} ({in_units(value)})"
-    return f"{value:,}"
+    match value:
+        case None:
+            words = "-"
+        case bool():
+            words = "yes" if value else "no"
+        case int() if "bytes" in name and value >= 1024:
+            words = f"{value:,} ({in_units(value)})"
+        case int():
+            words = f"{value:,}"
+        case float() if name.endswith("last sync"):
+            words = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(value))
+        case _:
+            words = str(value)
+    return words
 
 
 def in_units(size_bytes: float) -> str:

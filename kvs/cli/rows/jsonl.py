@@ -21,10 +21,10 @@ def encode(key: bytes, value: bytes) -> bytes:
     >>> encode(b"snowman", b"\xff")
     b'{"key": "snowman", "value_hex": "ff"}\n'
     """
-    return json.dumps(_member("key", key) | _member("value", value), ensure_ascii=False).encode() + b"\n"
+    return json.dumps(member("key", key) | member("value", value), ensure_ascii=False).encode() + b"\n"
 
 
-def _member(name: str, raw: bytes) -> dict[str, str]:
+def member(name: str, raw: bytes) -> dict[str, str]:
     """Return the member for a key or a value."""
     try:
         return {name: raw.decode()}

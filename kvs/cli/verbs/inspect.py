@@ -1,0 +1,111 @@
+"""kvs inspect: show the log's bytes, record by record."""
+# ruff: noqa: PLC0415  # rich for terminals, json for scripts
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from shutil import get_terminal_size
+from typing import Annotated, TypeAlias
+
+import typer
+
+from kvs.cli.anatomy.fields import fields_of
+from kvs.cli.anatomy.heading import as_json, heading
+from kvs.cli.anatomy.hexdump import Span, draw
+from kvs.cli.anatomy.survey import State, Survey, data_files, read_bytes
+from kvs.cli.command import Json
+from kvs.cli.directory import DEFAULT_DIRECTORY, Directory
+from kvs.cli.text import counted, put_line
+from kvs.errors import StoreMissingError
+from kvs.log.files import parse
+from kvs.log.walk import Piece, walk
+
+Found: TypeAlias = tuple[str, Piece, State]
+
+
+def run(
+    file: Annotated[
+        str | None, typer.Argument(metavar="[FILE]", help="A data file or a store; all files of DIR otherwise.")
+    ] = None,
+    brief: Annotated[bool, typer.Option("--brief", help="One line a record, without the bytes.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Long keys and values in full.")] = False,
+    is_json: Json = False,
+    directory: Directory = DEFAULT_DIRECTORY,
+) -> None:
+    """Show the log's bytes record by record, each field named, and whether the record counts.
+
+    live: the value of its key. dead: replaced or removed, until a compaction gives its bytes back; so are the
+    tombstones that remove. torn: cut short by a crash, and ignored. bad: damaged.
+
+    The files are read as they are: damaged ones too, and while the store is in use.
+    """
+    if file is not None and os.path.isdir(file):
+        file, directory = None, file
+    paths = [file] if file is not None else data_files(directory)
+    if not paths:
+        raise StoreMissingError(f"no data files in {directory}")
+    for path in paths:
+        os.stat(path)  # tells now, before anything is printed, when there is no such file
+    survey = Survey(_neighbours(file) if file is not None else paths)
+    if is_json:
+        _put_json(paths, survey)
+        return
+    put = _styled() if os.environ.get("FORCE_COLOR") or (sys.stdout is not None and sys.stdout.isatty()) else _plain
+    for path in paths:
+        put([Span(f"{path}  {counted(os.path.getsize(path), 'byte')}", "bold underline")])
+        for line in _lines(path, survey, is_brief=brief, is_full=full):
+            put(line)
+
+
+def _lines(path: str, survey: Survey, *, is_brief: bool, is_full: bool) -> Iterator[list[Span]]:
+    """Yield the lines for one file."""
+    columns = get_terminal_size().columns
+    data = read_bytes(path)
+    for piece in walk(data):
+        if not is_brief:
+            yield []
+        yield heading(piece, survey.state_of(path, piece))
+        if not is_brief:
+            yield from draw(
+                fields_of(piece, data[piece.offset : piece.offset + piece.size_bytes]), columns, is_full=is_full
+            )
+
+
+def _put_json(paths: list[str], survey: Survey) -> None:
+    """Print one JSON object a piece."""
+    import json
+
+    for path in paths:
+        data = read_bytes(path)
+        for piece in walk(data):
+            put_line(json.dumps(as_json(path, piece, survey.state_of(path, piece)), ensure_ascii=False).encode())
+
+
+def _neighbours(file: str) -> list[str]:
+    """Return the files that decide what counts in this one: its store's, or it alone where its name is of no store."""
+    if parse(os.path.basename(file)) is None:
+        return [file]
+    return [path if os.path.basename(path) != os.path.basename(file) else file for path in _siblings(file)]
+
+
+def _siblings(file: str) -> list[str]:
+    """Return the data files of the directory that a file lies in."""
+    return data_files(os.path.dirname(file) or ".")
+
+
+def _plain(line: list[Span]) -> None:
+    """Print a line without colours."""
+    put_line("".join(span.text for span in line).rstrip().encode())
+
+
+def _styled() -> Callable[[list[Span]], None]:
+    """Return what prints a line in colours, unless NO_COLOR forbids them, cut at the terminal's edge."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False)
+
+    def put(line: list[Span]) -> None:
+        console.print(Text.assemble(*line), no_wrap=True, overflow="ellipsis", crop=True)
+
+    return put
