@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, TypeAlias
 import typer
 
 import kvs
+from kvs.cli.text import InputError
 from kvs.engine import Engine
 from kvs.errors import StoreMissingError
 from kvs.memory import MemoryEngine
@@ -39,7 +40,7 @@ def open_existing(directory: str) -> Engine:
         StoreMissingError: there is no store in the directory.
         StorageError: there is something, but it cannot be read as a store.
     """
-    return kvs.open(directory, flag="r")
+    return _open(directory, flag="r")
 
 
 def open_to_write(directory: str, flag: str = "c", **options: Any) -> Engine:
@@ -53,7 +54,14 @@ def open_to_write(directory: str, flag: str = "c", **options: Any) -> Engine:
     Raises:
         StorageError: the directory cannot be used; its subclasses tell why.
     """
-    return kvs.open(directory, flag=flag, **options)
+    return _open(directory, flag=flag, **options)
+
+
+def _open(directory: str, **options: Any) -> Engine:
+    """Open the engine behind a directory."""
+    if not directory:  # a variable that is not set, most likely; its store is not the current directory
+        raise InputError("expected the directory of a store, found an empty name")
+    return kvs.open(directory, **options)
 
 
 @contextmanager

@@ -39,14 +39,13 @@ def run(
 
     The files are read as they are: damaged ones too, and while the store is in use.
     """
-    if file is not None and os.path.isdir(file):
-        file, directory = None, file
-    paths = [file] if file is not None else data_files(directory)
+    target = directory if file is None else file
+    paths = data_files(target) if file is None or os.path.isdir(file) else [file]
     if not paths:
-        raise StoreMissingError(f"no data files in {directory}")
+        raise StoreMissingError(f"there are no data files in {target}")
     for path in paths:
         os.stat(path)  # tells now, before anything is printed, when there is no such file
-    survey = Survey(_neighbours(file) if file is not None else paths)
+    survey = Survey(_neighbours(paths))
     if is_json:
         _put_json(paths, survey)
         return
@@ -81,16 +80,12 @@ def _put_json(paths: list[str], survey: Survey) -> None:
             put_line(json.dumps(as_json(path, piece, survey.state_of(path, piece)), ensure_ascii=False).encode())
 
 
-def _neighbours(file: str) -> list[str]:
-    """Return the files that decide what counts in this one: its store's, or it alone where its name is of no store."""
-    if parse(os.path.basename(file)) is None:
-        return [file]
-    return [path if os.path.basename(path) != os.path.basename(file) else file for path in _siblings(file)]
-
-
-def _siblings(file: str) -> list[str]:
-    """Return the data files of the directory that a file lies in."""
-    return data_files(os.path.dirname(file) or ".")
+def _neighbours(paths: list[str]) -> list[str]:
+    """Return the files that decide what counts in these: for one file of a store, all files of that store."""
+    if len(paths) > 1 or parse(os.path.basename(paths[0])) is None:
+        return paths
+    room, name = os.path.split(paths[0])
+    return [os.path.join(room, os.path.basename(path)) for path in data_files(room or ".")]
 
 
 def _plain(line: list[Span]) -> None:
