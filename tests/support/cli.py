@@ -11,6 +11,7 @@ from typing import Final
 import pytest
 
 from support.difference import point_at
+from support.session import Session
 
 DEADLINE_S: Final = 15
 LONGEST_SHOWN: Final = 400
@@ -83,6 +84,10 @@ class Cli:
         self._note_answer(done)
         assert b"Traceback (most recent call last)" not in done.stderr, "a traceback reached the user"
         return Outcome(done.stdout, done.stderr, done.returncode)
+
+    def session(self, *words: str) -> "Session":
+        """Start a command to be talked to while it runs."""
+        return Session([*self._command, *words], self._environment, self.directory, self._transcript)
 
     def _note(self, start: str, words: Sequence[str | bytes], stdin: bytes, env: Mapping[str, str]) -> None:
         settings = "".join(f"{name}={shlex.quote(value)} " for name, value in env.items())
