@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import TypeVar, overload
 
 from kvs.engine import Engine, EngineStats, Op, check_batch, check_key, check_value
 from kvs.errors import KeyNotFoundError, StoreClosedError
@@ -37,6 +37,10 @@ class MemoryEngine(Engine):
         with self._lock:
             self._open_entries()[key] = value
 
+    @overload
+    def get(self, key: bytes, default: None = None) -> bytes | None: ...
+    @overload
+    def get(self, key: bytes, default: bytes | T) -> bytes | T: ...
     def get(self, key: bytes, default: T | None = None) -> bytes | T | None:
         """Return the value stored under `key`, or `default` when there is none."""
         check_key(key)

@@ -1,0 +1,370 @@
+"""The seam to the operating system: the few calls that the log makes, and OsDisk that makes them.
+
+A Disk is one directory; names are plain file names in it. The log knows nothing else of the world, so a test may put
+an in-memory directory here, record every step, and end the world after any of them.
+
+Contract:
+    1. What `create`, `rename` and `unlink` did to names is durable after `sync_dir`; what a file holds, after the
+       file's `sync`. Nothing else is promised, in any order.
+    2. Every OSError leaves as a StorageError, with the OSError as its cause.
+    3. A file is an array of bytes, mapped into memory. A store to it survives the death of the process, as write(2)
+       does, for the page cache has it; unlike write(2) it costs no system call. Room is allocated before it is
+       mapped, so that a full disk is an error in `grow` and not a signal later.
+"""
+
+import contextlib
+import errno
+import fcntl
+import mmap
+import os
+import time
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, Protocol
+
+from kvs.errors import StorageError, StoreLockedError, StoreMissingError
+from kvs.log.files import LOCK
+
+DIRECTORY_MODE: Final = 0o700
+FILE_MODE: Final = 0o600
+
+
+class Memory(Protocol):
+    """The bytes of a file: slices are read, and replaced by as many bytes."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, where: slice, /) -> bytes: ...
+
+    def __setitem__(self, where: slice, data: bytes, /) -> None: ...
+
+
+class File(Protocol):
+    """One open file. `memory` is replaced by `grow` and `truncate`; a slice taken before stays valid."""
+
+    @property
+    def memory(self) -> Memory:
+        """The file's bytes, all of them."""
+
+    def grow(self, size_bytes: int) -> None:
+        """Extend the file with zeros, the room for them allocated. On failure the file is as it was."""
+
+    def truncate(self, size_bytes: int) -> None:
+        """Cut the file to this size."""
+
+    def sync(self) -> None:
+        """Return when the bytes are on the disk itself. After a failure nobody knows which are."""
+
+    def close(self) -> None:
+        """Let go of the file; whoever holds its memory keeps it."""
+
+
+class Lock(Protocol):
+    """Ownership of a directory. It ends with the process, whatever ends that."""
+
+    def release(self) -> None:
+        """Give the directory up."""
+
+
+class Disk(Protocol):
+    """One directory."""
+
+    path: str
+
+    def exists(self) -> bool:
+        """Tell whether the directory is there."""
+
+    def make(self) -> None:
+        """Make the directory, and those above it, durably."""
+
+    def list(self) -> list[str]:
+        """Return the names in the directory, in any order."""
+
+    def create(self, name: str, size_bytes: int) -> File:
+        """Make a file of zeros, its room allocated, to read and write; one of that name is replaced."""
+
+    def open(self, name: str, *, writable: bool) -> File:
+        """Open a file that is there."""
+
+    def read(self, name: str) -> bytes:
+        """Return a whole file's bytes."""
+
+    def write(self, name: str, chunks: Iterable[bytes], *, sync: bool) -> None:
+        """Make a file of these bytes; one of that name is replaced. With `sync`, durably but for its name."""
+
+    def rename(self, old: str, new: str) -> None:
+        """Give a file another name, at one instant; a file that had it is gone."""
+
+    def unlink(self, name: str) -> None:
+        """Take a name away. Whoever has the file open or mapped keeps it."""
+
+    def sync_dir(self) -> None:
+        """Return when the directory's names are on the disk itself."""
+
+    def lock(self, *, exclusive: bool, in_child: Callable[[], None]) -> Lock | None:
+        """Become the directory's owner, or one of its readers.
+
+        Args:
+            exclusive: to own, and not just to read.
+            in_child: called in a forked child, which owns nothing.
+
+        Returns:
+            None where a reader has no right even to lock; nobody else can be writing there as this user.
+
+        Raises:
+            StoreLockedError: somebody else has it.
+        """
+
+    def random_salt(self) -> int:
+        """Return 32 random bits."""
+
+    def now(self) -> float:
+        """Return the wall clock, in seconds since 1970; for people to read, never to order anything."""
+
+
+@contextlib.contextmanager
+def _storage_errors(deed: str, path: str) -> Iterator[None]:
+    """Turn an OSError into a StorageError that says what was tried, on which path, and why it failed."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise StoreMissingError(f"cannot {deed} {path}: {error.strerror}") from error
+    except OSError as error:
+        raise StorageError(f"cannot {deed} {path}: {error.strerror or error}") from error
+
+
+class OsFile:
+    """A file of the operating system, mapped."""
+
+    def __init__(self, path: str, flags: int) -> None:
+        self._path = path
+        self._fd = -1
+        with _storage_errors("open", path):
+            self._fd = os.open(path, flags, FILE_MODE)
+            self._access = mmap.ACCESS_WRITE if flags & os.O_RDWR else mmap.ACCESS_READ
+            self.memory: Memory = self._map(os.fstat(self._fd).st_size)
+
+    def grow(self, size_bytes: int) -> None:
+        """Extend the file with zeros, the room for them allocated."""
+        with _storage_errors("grow", self._path):
+            before = len(self.memory)
+            try:
+                _allocate(self._fd, before, size_bytes - before)
+            except OSError:
+                os.ftruncate(self._fd, before)
+                raise
+            self.memory = self._map(size_bytes)
+
+    def truncate(self, size_bytes: int) -> None:
+        """Cut the file to this size."""
+        with _storage_errors("truncate", self._path):
+            # The new mapping first: were it to fail, the old one must not reach beyond the file's end.
+            self.memory = self._map(size_bytes)
+            os.ftruncate(self._fd, size_bytes)
+
+    def sync(self) -> None:
+        """Return when the bytes are on the disk itself."""
+        with _storage_errors("sync", self._path):
+            _sync(self._fd)
+
+    def close(self) -> None:
+        """Let go of the descriptor. The mapping goes when the last who holds it lets go: a slot is never reused."""
+        if self._fd >= 0:
+            fd, self._fd = self._fd, -1
+            os.close(fd)
+
+    def _map(self, size_bytes: int) -> Memory:
+        """Map the first bytes of the file; an empty file cannot be mapped and needs no mapping."""
+        if size_bytes == 0:
+            return bytearray()  # type: ignore[return-value]  # empty: no slice of it can be of a wrong type
+        memory: Memory = mmap.mmap(self._fd, size_bytes, access=self._access)
+        return memory
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class OsLock:
+    """An flock on the LOCK file. It goes with the process, so a dead owner's never needs cleaning.
+
+    A forked child shares its parent's lock: the child's copy of the descriptor is closed at the fork, or a child that
+    outlives its parent would own a store it may not write.
+    """
+
+    def __init__(self, fd: int, in_child: Callable[[], None]) -> None:
+        self._fd = fd
+        self._in_child = in_child
+        _held.add(self)
+
+    def release(self) -> None:
+        """Give the directory up."""
+        if self._fd >= 0:
+            fd, self._fd = self._fd, -1
+            os.close(fd)
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: let go, and tell the engine."""
+        if self._fd >= 0:
+            self.release()
+            self._in_child()
+
+    def __del__(self) -> None:
+        self.release()
+
+
+_held: weakref.WeakSet[OsLock] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for lock in list(_held):
+        lock.leave_to_parent()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+class OsDisk:
+    """A directory of the operating system: Linux, macOS and their like. Windows lacks flock."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.fspath(path)
+
+    def exists(self) -> bool:
+        """Tell whether the directory is there."""
+        return os.path.lexists(self.path)
+
+    def make(self) -> None:
+        """Make the directory, and those above it, durably."""
+        with _storage_errors("make", self.path):
+            os.makedirs(self.path, DIRECTORY_MODE, exist_ok=True)
+            _sync_dir(os.path.dirname(os.path.abspath(self.path)))
+
+    def list(self) -> list[str]:
+        """Return the names in the directory, in any order."""
+        with _storage_errors("list", self.path):
+            return os.listdir(self.path)
+
+    def create(self, name: str, size_bytes: int) -> OsFile:
+        """Make a file of zeros, its room allocated, to read and write."""
+        file = OsFile(self._join(name), os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC)
+        try:
+            file.grow(size_bytes)
+        except StorageError:
+            file.close()
+            with contextlib.suppress(OSError):
+                os.unlink(self._join(name))
+            raise
+        return file
+
+    def open(self, name: str, *, writable: bool) -> OsFile:
+        """Open a file that is there."""
+        return OsFile(self._join(name), (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC)
+
+    def read(self, name: str) -> bytes:
+        """Return a whole file's bytes."""
+        path = self._join(name)
+        with _storage_errors("read", path), open(path, "rb") as file:
+            return file.read()
+
+    def write(self, name: str, chunks: Iterable[bytes], *, sync: bool) -> None:
+        """Make a file of these bytes."""
+        path = self._join(name)
+        with _storage_errors("write", path):
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
+            try:
+                for chunk in chunks:
+                    _write_all(fd, chunk)
+                if sync:
+                    _sync(fd)
+            finally:
+                os.close(fd)
+
+    def rename(self, old: str, new: str) -> None:
+        """Give a file another name, at one instant."""
+        with _storage_errors("rename", self._join(old)):
+            os.rename(self._join(old), self._join(new))
+
+    def unlink(self, name: str) -> None:
+        """Take a name away."""
+        with _storage_errors("unlink", self._join(name)):
+            os.unlink(self._join(name))
+
+    def sync_dir(self) -> None:
+        """Return when the directory's names are on the disk itself."""
+        with _storage_errors("sync", self.path):
+            _sync_dir(self.path)
+
+    def lock(self, *, exclusive: bool, in_child: Callable[[], None]) -> OsLock | None:
+        """Take the flock: alone to own, shared to read."""
+        path = self._join(LOCK)
+        with _storage_errors("lock", path):
+            try:
+                fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+            except OSError as error:
+                if exclusive or error.errno not in {errno.EACCES, errno.EROFS, errno.EPERM}:
+                    raise
+                return None
+            try:
+                fcntl.flock(fd, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+                if exclusive:
+                    os.ftruncate(fd, 0)
+                    os.pwrite(fd, b"%d\n" % os.getpid(), 0)
+            except BlockingIOError:
+                owner = os.pread(fd, 32, 0).strip()
+                os.close(fd)
+                raise StoreLockedError(self.path, int(owner) if owner.isdigit() else None) from None
+            except OSError:
+                os.close(fd)
+                raise
+        return OsLock(fd, in_child)
+
+    def random_salt(self) -> int:
+        """Return 32 random bits."""
+        return int.from_bytes(os.urandom(4), "little")
+
+    def now(self) -> float:
+        """Return the wall clock."""
+        return time.time()
+
+    def _join(self, name: str) -> str:
+        return os.path.join(self.path, name)
+
+
+def _allocate(fd: int, offset: int, size_bytes: int) -> None:
+    """Give a file room on the disk, zeroed; where there is no call for it, by writing the zeros."""
+    if hasattr(os, "posix_fallocate"):
+        try:
+            os.posix_fallocate(fd, offset, size_bytes)
+        except OSError as error:
+            if error.errno not in {errno.EOPNOTSUPP, errno.EINVAL}:
+                raise
+        else:
+            return
+    os.lseek(fd, offset, os.SEEK_SET)
+    for start in range(0, size_bytes, 1 << 20):
+        _write_all(fd, bytes(min(1 << 20, size_bytes - start)))
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    """Write all the bytes; the system may take fewer at a time."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def _sync(fd: int) -> None:
+    """Bring a file's bytes, and the size they need, to the disk itself; mapped pages are among them."""
+    if hasattr(os, "fdatasync"):
+        os.fdatasync(fd)
+    elif hasattr(fcntl, "F_FULLFSYNC"):
+        fcntl.fcntl(fd, fcntl.F_FULLFSYNC)  # macOS: fsync alone stops at the drive's cache
+    else:
+        os.fsync(fd)
+
+
+def _sync_dir(path: str) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

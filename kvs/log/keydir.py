@@ -1,0 +1,111 @@
+"""Keydir: where in the log the current value of each key lies. Locations, never values.
+
+A location is one int, since a small object per key would cost more than the keys:
+
+    bits 0-29   size of the record, header and checksum included
+    bits 30-61  its offset in the segment
+    bits 62-    the slot: this process's number for the segment
+
+With 16-byte keys that is about 155 bytes a key in all, of which the dict and the key take 105.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+SIZE_BITS: Final = 30
+SLOT_SHIFT: Final = SIZE_BITS + 32
+SIZE_MASK: Final = (1 << SIZE_BITS) - 1
+OFFSET_MASK: Final = (1 << 32) - 1
+
+
+def pack(slot: int, offset: int, size_bytes: int) -> int:
+    """Return the location of a record.
+
+    >>> unpack(pack(5, 4096, 124))
+    (5, 4096, 124)
+    """
+    return slot << SLOT_SHIFT | offset << SIZE_BITS | size_bytes
+
+
+def unpack(location: int) -> tuple[int, int, int]:
+    """Return slot, offset and size of a location."""
+    return location >> SLOT_SHIFT, location >> SIZE_BITS & OFFSET_MASK, location & SIZE_MASK
+
+
+class Keydir:
+    """The index of a log, and the account of what is dead in it.
+
+    Invariants:
+        1. `entries[key]` is the location of the newest value of the key; a removed key is not there.
+        2. `dead[slot]` is the bytes of that segment's records which no entry points at; tombstones are among them.
+
+    Threads: the engine's lock guards it.
+    """
+
+    __slots__ = ("dead", "dead_bytes", "entries", "removals")
+
+    def __init__(self) -> None:
+        self.entries: dict[bytes, int] = {}
+        self.dead: dict[int, int] = {}
+        self.dead_bytes = 0  # the sum of `dead`
+        self.removals = 0  # how many keys were ever removed; key order is kept by it
+
+    def point(self, key: bytes, location: int) -> None:
+        """Let the key's value be the record at this location."""
+        old = self.entries.get(key)
+        self.entries[key] = location
+        if old is not None:
+            self.bury(old >> SLOT_SHIFT, old & SIZE_MASK)
+
+    def remove(self, key: bytes, tombstone: int) -> None:
+        """Take the key out; the tombstone at this location is dead from birth."""
+        old = self.entries.pop(key, None)
+        if old is not None:
+            self.bury(old >> SLOT_SHIFT, old & SIZE_MASK)
+            self.removals += 1
+        self.bury(tombstone >> SLOT_SHIFT, tombstone & SIZE_MASK)
+
+    def bury(self, slot: int, size_bytes: int) -> None:
+        """Count a record of this segment as dead."""
+        self.dead[slot] = self.dead.get(slot, 0) + size_bytes
+        self.dead_bytes += size_bytes
+
+    def load(self, slot: int, fresh: dict[bytes, int], removed: Iterable[bytes], record_bytes: int) -> None:
+        """Take in a whole segment at once, newer than all that is here.
+
+        Args:
+            slot: the segment's.
+            fresh: its keys with their locations.
+            removed: the keys whose last record in it is a tombstone.
+            record_bytes: what all its records take, live and dead.
+
+        Cost: one dict update at C speed; only keys that were here before are looked at one by one.
+        """
+        self.bury(slot, record_bytes - sum(map(SIZE_MASK.__and__, fresh.values())))
+        entries = self.entries
+        if not entries:
+            self.entries = fresh
+            return
+        for key in [*(entries.keys() & fresh.keys()), *removed]:
+            old = entries.pop(key, None)
+            if old is not None:
+                self.bury(old >> SLOT_SHIFT, old & SIZE_MASK)
+        entries.update(fresh)
+
+    def move(self, moves: Iterable[tuple[bytes, int, int]]) -> None:
+        """Follow a merge: each key from its old location to its new one, unless it has a newer value by now."""
+        entries = self.entries
+        for key, old, new in moves:
+            if entries.get(key) == old:
+                entries[key] = new
+            else:
+                self.bury(new >> SLOT_SHIFT, new & SIZE_MASK)
+
+    def forget(self, slot: int) -> None:
+        """Drop the account of a segment that is no more."""
+        self.dead_bytes -= self.dead.pop(slot, 0)
+
+    def locations_in(self, slot: int) -> dict[bytes, int]:
+        """Return the entries that point into one segment."""
+        low, high = pack(slot, 0, 0), pack(slot + 1, 0, 0)
+        return {key: location for key, location in self.entries.items() if low <= location < high}

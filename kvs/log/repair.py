@@ -1,0 +1,82 @@
+"""Repair: make a new store of every sound record of a damaged one, and say what was lost."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from kvs.engine import Op, Progress
+from kvs.errors import StorageError
+from kvs.log import files
+from kvs.log.disk import OsDisk
+from kvs.log.store import LogEngine
+from kvs.log.verify import Finding, Locked, SegmentFile, find_files, pieces_with_losses
+
+BATCH_BYTES: Final = 4 << 20
+
+
+@dataclass(slots=True)
+class RepairReport:
+    """What was saved, and what was not.
+
+    Args:
+        keys: keys in the new store.
+        records: records read.
+        lost: the stretches that could not be read. Where a removal or a newer value was among them, the new store
+            has the key's older value.
+    """
+
+    keys: int = 0
+    records: int = 0
+    lost: list[Finding] = field(default_factory=list)
+
+
+def repair(src: str | os.PathLike[str], dest: str | os.PathLike[str], progress: Progress | None = None) -> RepairReport:
+    """Salvage the store in `src` into a new one in `dest`; `src` stays as it is.
+
+    Args:
+        src: the damaged store's directory.
+        dest: an empty directory, or one to be made.
+        progress: called with the bytes read so far, and the bytes to read in all.
+
+    Raises:
+        StoreMissingError, StoreLockedError: no store in `src`, or somebody writes to it just now.
+        StorageError: there is a store in `dest` already, or the system refused.
+    """
+    report = RepairReport()
+    new = OsDisk(dest)
+    if new.exists() and files.ours(new.list()):
+        raise StorageError(f"there is a store in {new.path} already")
+    with Locked(OsDisk(src)) as disk:
+        segment_files = find_files(disk, disk.list())
+        if not segment_files:
+            raise StorageError(f"there are no segments in {disk.path}")
+        total_bytes, done_bytes = sum(len(each.memory) for each in segment_files), 0
+        with LogEngine(new) as store:
+            for segment_file in segment_files:
+                for ops in _batches(segment_file, report):
+                    store.write(ops)
+                done_bytes += len(segment_file.memory)
+                if progress is not None:
+                    progress(done_bytes, total_bytes)
+            report.keys = len(store)
+    return report
+
+
+def _batches(segment_file: SegmentFile, report: RepairReport) -> Iterator[list[Op]]:
+    """Return the sound records of a file as steps to take again, in parts of a handy size."""
+    ops: list[Op] = []
+    size_bytes = 0
+    for piece, lost in pieces_with_losses(segment_file):
+        if piece.bad is not None:
+            bad = piece.bad
+            finding = Finding(segment_file.path, piece.offset, piece.size_bytes, bad.expected, bad.found, lost)
+            report.lost.append(finding)
+        elif piece.record is not None and piece.kind != "seal":
+            report.records += 1
+            ops.append((piece.record.key, piece.record.value if piece.kind == "value" else None))
+            size_bytes += piece.size_bytes
+            if size_bytes >= BATCH_BYTES:
+                yield ops
+                ops, size_bytes = [], 0
+    yield ops
