@@ -1,12 +1,9 @@
 """The shape that all commands share: what of a command line is an option and what is a key or a value."""
 
-import re
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import typer
 from typer.core import TyperCommand
-
-_LONG_OPTION: Final = re.compile(r"--[a-z][a-z-]*(=.*)?", re.DOTALL)
 
 Hex: TypeAlias = Annotated[bool, typer.Option("--hex", help="Keys and values are given and shown as hex digits.")]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Answer in JSON, for scripts.")]
@@ -34,9 +31,15 @@ class KvsCommand(TyperCommand):
             name, has_value, _ = word.partition("=")
             if name in flags and not flags[name] and not has_value:
                 next(words, None)  # the option's value, whatever it looks like
-            elif name not in flags and _LONG_OPTION.fullmatch(word):
+            elif name not in flags and _is_long_option(name):
                 ctx.fail(f"No such option: {name}. A key or value that looks like one goes after a lone '--'.")
         return super().parse_args(ctx, args)
+
+
+def _is_long_option(word: str) -> bool:
+    """Tell whether a word is two dashes and a name."""
+    letters = word[2:].replace("-", "")
+    return word.startswith("--") and letters.isascii() and letters.isalpha() and letters.islower()
 
 
 def make_command(name: str, run: Any) -> TyperCommand:

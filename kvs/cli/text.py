@@ -17,9 +17,9 @@ import sys
 from typing import Final
 
 _CONTROL: Final = "\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"
-_NEEDS_ESCAPE: Final = re.compile(rf"[{_CONTROL}\\]")
-_UNSEEN: Final = re.compile(f"[{_CONTROL}]")
-_BACKSLASH: Final = re.compile(rb"\\(x[0-9A-Fa-f]{2}|.)?", re.DOTALL)
+_NEEDS_ESCAPE: Final = rf"[{_CONTROL}\\]"  # compiled when first used: most commands never do
+_UNSEEN: Final = f"[{_CONTROL}]"
+_BACKSLASH: Final = rb"(?s)\\(x[0-9A-Fa-f]{2}|.)?"
 _NAMED: Final = {"\t": "\\t", "\n": "\\n", "\r": "\\r", "\\": "\\\\"}
 _MEANING: Final = {b"t": b"\t", b"n": b"\n", b"r": b"\r", b"0": b"\0", b"\\": b"\\", b'"': b'"', b"'": b"'", b" ": b" "}
 
@@ -49,9 +49,9 @@ def escape(raw: bytes) -> bytes:
     b'snow\\tman \xe2\x98\x83 \\xff'
     """
     text = raw.decode("utf-8", "surrogateescape")
-    if not _NEEDS_ESCAPE.search(text):
+    if text.isprintable() and "\\" not in text:
         return raw
-    return _NEEDS_ESCAPE.sub(_escape_one, text).encode()
+    return re.sub(_NEEDS_ESCAPE, _escape_one, text).encode()
 
 
 def _escape_one(found: re.Match[str]) -> str:
@@ -69,7 +69,7 @@ def unescape(text: bytes) -> bytes:
     Raises:
         InputError: a backslash before something that has no meaning.
     """
-    return _BACKSLASH.sub(_unescape_one, text) if b"\\" in text else text
+    return re.sub(_BACKSLASH, _unescape_one, text) if b"\\" in text else text
 
 
 def _unescape_one(found: re.Match[bytes]) -> bytes:
@@ -79,7 +79,7 @@ def _unescape_one(found: re.Match[bytes]) -> bytes:
         return bytes.fromhex(name[1:].decode())
     if name not in _MEANING:
         shown = escape(name).decode()
-        raise InputError(rf"expected \t, \n, \r, \0, \\ or \xHH, found a backslash before {shown or 'nothing'!r}")
+        raise InputError(rf"expected \t, \n, \r, \0, \\ or \xHH, found a lone backslash before {shown or 'nothing'!r}")
     return _MEANING[name]
 
 
@@ -114,7 +114,7 @@ def put_line(raw: bytes, *, is_hex: bool = False) -> None:
 def warn(message: str) -> None:
     """Write one line to stderr, whatever the message holds."""
     if sys.stderr is not None:
-        sys.stderr.write(_UNSEEN.sub(_escape_one, message) + "\n")
+        sys.stderr.write(re.sub(_UNSEEN, _escape_one, message) + "\n")
         sys.stderr.flush()
 
 

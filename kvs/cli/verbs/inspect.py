@@ -84,7 +84,7 @@ def _neighbours(paths: list[str]) -> list[str]:
     """Return the files that decide what counts in these: for one file of a store, all files of that store."""
     if len(paths) > 1 or parse(os.path.basename(paths[0])) is None:
         return paths
-    room, name = os.path.split(paths[0])
+    room = os.path.dirname(paths[0])
     return [os.path.join(room, os.path.basename(path)) for path in data_files(room or ".")]
 
 
