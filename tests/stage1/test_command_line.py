@@ -1,9 +1,7 @@
 """Task 1.4: the command line answers on stdout, complains on stderr, and says by its exit code how it went."""
 
-import subprocess
-import sys
-
 import pytest
+from support.child import run_program
 from support.cli import Cli
 from support.contract import Case, cases
 from support.target import Target
@@ -37,6 +35,4 @@ def test_cli_missing_word_is_named(cli: Cli) -> None:
 def test_import_leaves_the_command_line_alone(target: Target) -> None:
     """A program that imports the store does not pay for the command line: no typer, no rich."""
     program = "import kvs, sys; print(sorted({'typer', 'rich', 'click'} & set(sys.modules)))"
-    words = [sys.executable, "-c", program]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=15, env=target.environment(), check=True)
-    assert done.stdout.strip() == "[]"
+    assert run_program(target, program) == ["[]"]
