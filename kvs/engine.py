@@ -16,7 +16,7 @@ from abc import abstractmethod
 from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Final, Protocol, Self, TypeAlias, TypeVar, overload, runtime_checkable
+from typing import Final, Self, TypeAlias, TypeVar, overload
 
 from kvs.errors import InvalidKeyError, InvalidValueError, KeyNotFoundError
 
@@ -45,15 +45,6 @@ class EngineStats:
     keys: int
     live_bytes: int
     dead_bytes: int
-
-
-@runtime_checkable
-class _HasKeys(Protocol):
-    """What `dict.update` takes for a mapping: something with `keys()` and `[]`."""
-
-    def keys(self) -> Iterable[bytes]: ...
-
-    def __getitem__(self, key: bytes, /) -> bytes: ...
 
 
 class Engine(MutableMapping[bytes, bytes]):
@@ -155,12 +146,10 @@ class Engine(MutableMapping[bytes, bytes]):
         self, other: Mapping[bytes, bytes] | Iterable[tuple[bytes, bytes]] = (), /
     ) -> None:
         """Store all pairs of a mapping, or of an iterable of pairs, in one atomic write."""
-        if isinstance(other, Mapping):
-            self.write(other.items())
-        elif isinstance(other, _HasKeys):
-            self.write((key, other[key]) for key in other.keys())  # noqa: SIM118  # it promises no more than keys()
-        else:
-            self.write(_without_removes(other))
+        pairs = dict(other)
+        if None in pairs.values():  # to `write` that is a removal; a mapping's update has none
+            raise TypeError("a value is bytes, not NoneType")
+        self.write(pairs.items())
 
     def clear(self) -> None:
         """Remove every key, in one atomic write."""
@@ -190,12 +179,6 @@ class _Items(ItemsView[bytes, bytes]):
             value = engine.get(key)
             if value is not None:
                 yield key, value
-
-
-def _without_removes(pairs: Iterable[tuple[bytes, bytes]]) -> Iterator[Op]:
-    """Pass pairs through, refusing None: a mapping's update cannot remove."""
-    for key, value in pairs:
-        yield key, check_value(value)
 
 
 def check_key(key: bytes) -> bytes:
@@ -236,7 +219,9 @@ def check_batch(ops: Iterable[Op]) -> dict[bytes, bytes | None]:
     """
     batch = dict(ops)
     for key, value in batch.items():
-        check_key(key)
-        if value is not None:
+        # The common case in line: with two calls a pair, checking took longer than writing.
+        if type(key) is not bytes or len(key) > MAX_KEY_BYTES:
+            check_key(key)
+        if value is not None and (type(value) is not bytes or len(value) > MAX_VALUE_BYTES):
             check_value(value)
     return batch

@@ -10,7 +10,6 @@ Invariants:
 """
 
 from typing import Final
-from zlib import crc32
 
 from kvs.errors import CorruptRecordError, UnsupportedFormatError
 from kvs.log import header, record
@@ -162,16 +161,9 @@ class Segment:
         self.file.sync()
         self.durable = self.end
 
-    def read(self, offset: int, size_bytes: int) -> bytes:
-        """Return the bytes of one record, checked.
-
-        Raises:
-            CorruptRecordError: they are not what was written.
-        """
-        data = self.memory[offset : offset + size_bytes]
-        if crc32(data, self.seed) != record.RESIDUE:
-            raise self.corrupt(offset, record.decode(data, 0, self.seed))
-        return data
+    def rot_at(self, offset: int) -> CorruptRecordError:
+        """Return the error for a record that the index knows and whose checksum does not fit."""
+        return self.corrupt(offset, record_at(self.memory, offset, self.seed))
 
     def corrupt(self, offset: int, bad: object) -> CorruptRecordError:
         """Return the error that reports rot at this offset."""
