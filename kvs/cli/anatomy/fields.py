@@ -41,7 +41,7 @@ def fields_of(piece: Piece, data: bytes) -> list[Field]:
     found = list(_named(record.HEADER, _RECORD_NAMES, data, piece.offset))
     kind, flags = found[0], found[1]
     found[0] = kind._replace(meaning=f"{kind.meaning} {piece.kind}")
-    found[1] = flags._replace(meaning=f"{flags.meaning}{' more of the batch follows' if piece.record.has_more else ''}")
+    found[1] = flags._replace(meaning=f"{flags.meaning}{' more' if piece.record.has_more else ''}")
     key_at = record.HEADER_BYTES
     value_at, checksum_at = key_at + len(piece.record.key), len(data) - record.CHECKSUM_BYTES
     for name, start, stop, meaning in (
@@ -59,7 +59,7 @@ def _named(layout: Struct, names: tuple[str, ...], data: bytes, offset: int) -> 
     sizes = [Struct(f"<{code}").size for code in _codes(layout)]
     at = 0
     for name, size, number in zip(names, sizes, layout.unpack_from(data), strict=True):
-        meaning = f"{number:,}" if isinstance(number, int) and name not in {"salt", "checksum"} else ""
+        meaning = str(number) if isinstance(number, int) and name not in {"salt", "checksum"} else ""
         yield Field(name, offset + at, data[at : at + size], "fits" if name == "checksum" else meaning)
         at += size
 

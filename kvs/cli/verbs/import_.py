@@ -40,7 +40,7 @@ def run(
     stored = 0
     with (
         opened_source(file, is_read_twice=not skip_bad) as source,
-        shown_progress("reading" if skip_bad else "checking, then reading") as progress,
+        shown_progress("importing") as progress,
     ):
         rows = Reading("stdin" if file == "-" else file, source, codec, progress)
         if not skip_bad:
