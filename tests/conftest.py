@@ -5,12 +5,15 @@ pytest tests/stage1 --impl ~/mine      the package kvs in ~/mine
 pytest tests/stage1 --cmd ./my-kvs     a program in any language, by the tests marked blackbox
 """
 
+import dataclasses
 import os
 import platform
 import random
+import shutil
 import sys
+import tempfile
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +25,7 @@ from support import gate  # noqa: E402  # the line above has to come first
 from support.cli import Cli  # noqa: E402
 from support.explain import TRANSCRIPT, explain  # noqa: E402
 from support.target import ROOT, Target, check_identity, command_called, package_in  # noqa: E402
+from support.warm_start import WarmStart  # noqa: E402
 
 TARGET: Final = pytest.StashKey[Target]()
 EXIT_STATUS: Final = pytest.StashKey[int]()
@@ -49,6 +53,10 @@ def pytest_configure(config: pytest.Config) -> None:
     start = config.invocation_params.dir
     package = package_in(ROOT if command or not given else start / Path(given).expanduser())
     config.stash[TARGET] = command_called(command, start) if command else package
+    if os.environ.get("PYTHONDONTWRITEBYTECODE"):  # a hundred children would compile every module anew
+        bytecode = tempfile.mkdtemp(prefix="kvs-test-bytecode-")
+        config.add_cleanup(lambda: shutil.rmtree(bytecode, ignore_errors=True))
+        config.stash[TARGET] = dataclasses.replace(config.stash[TARGET], bytecode=bytecode)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -151,11 +159,37 @@ def target(request: pytest.FixtureRequest) -> Target:
     return request.config.stash[TARGET]
 
 
+@pytest.fixture(scope="session")
+def warm_start(request: pytest.FixtureRequest) -> Iterator[WarmStart | None]:
+    """Keep a process from which commands start faster, for a package; a program is started as its user would."""
+    target = request.config.stash[TARGET]
+    if not target.is_package:
+        yield None
+        return
+    warm = WarmStart(target.environment())
+    yield warm
+    warm.close()
+
+
 @pytest.fixture
-def cli(request: pytest.FixtureRequest, target: Target, tmp_path: Path) -> Cli:
+def cli(request: pytest.FixtureRequest, target: Target, warm_start: WarmStart | None, tmp_path: Path) -> Cli:
     """Return the command line under test, in an empty directory."""
     directory = tmp_path / "cli"
     directory.mkdir()
     transcript = list[str]()
     request.node.stash[TRANSCRIPT] = transcript
-    return Cli(target.command, target.environment(), directory, transcript)
+    return Cli(target.command, target.environment(), directory, transcript, warm_start)
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Iterator[Path]:
+    """Return an empty directory for thousands of short-lived stores: in memory where there is such a place.
+
+    A file system in memory is one like any other, but for the time that an fsync takes.
+    """
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=memory, prefix="kvs-test-") as directory:
+        yield Path(directory)

@@ -28,9 +28,9 @@ def open_small(path: Path, *, compact_dead_bytes: int = NEVER) -> LogEngine:
     )
 
 
-def test_dead_bytes_are_counted(tmp_path: Path) -> None:
+def test_dead_bytes_are_counted(scratch: Path) -> None:
     """Overwriting and removing make bytes dead; stats() tells how many, and tells the same after a reopen."""
-    with open_small(tmp_path) as store:
+    with open_small(scratch) as store:
         store.set(b"a", b"v" * 1000)
         store.set(b"b", b"v" * 1000)
         one = store.stats()
@@ -47,53 +47,53 @@ def test_dead_bytes_are_counted(tmp_path: Path) -> None:
         assert three.keys == 1
         assert 500 <= three.live_bytes < 700
         assert 2000 <= three.dead_bytes < 2300
-    with open_small(tmp_path) as store:
+    with open_small(scratch) as store:
         again = store.stats()
     assert (again.keys, again.live_bytes) == (three.keys, three.live_bytes)
     assert abs(again.dead_bytes - three.dead_bytes) < 100
 
 
-def test_compact_gives_the_bytes_back(tmp_path: Path) -> None:
+def test_compact_gives_the_bytes_back(scratch: Path) -> None:
     """compact() leaves what is live, in about as many bytes as that needs, at once and after a reopen."""
-    with open_small(tmp_path) as store:
+    with open_small(scratch) as store:
         for round_number in range(40):
             for number in range(10):
                 store.set(b"key%d" % number, b"%d" % round_number * 50)
         store.remove(b"key0")
-    before = total_bytes(tmp_path)
+    before = total_bytes(scratch)
     wanted = {b"key%d" % number: b"39" * 50 for number in range(1, 10)}
-    with open_small(tmp_path) as store:
+    with open_small(scratch) as store:
         store.compact()
         assert dict(store) == wanted
         assert store.stats().dead_bytes < 300
-    after = total_bytes(tmp_path)
+    after = total_bytes(scratch)
     assert after < before / 10
     assert after < 9 * 100 + 1500
-    with open_small(tmp_path) as store:
+    with open_small(scratch) as store:
         assert dict(store) == wanted
 
 
-def test_compaction_comes_by_itself(tmp_path: Path) -> None:
+def test_compaction_comes_by_itself(scratch: Path) -> None:
     """A store that is overwritten all the time stays small: the directory is bounded, at every moment."""
     most_bytes = 0
-    with open_small(tmp_path, compact_dead_bytes=32 * 1024) as store:
-        for number in range(20_000):
+    with open_small(scratch, compact_dead_bytes=32 * 1024) as store:
+        for number in range(10_000):
             store.set(b"key%d" % (number % 50), b"%d" % number * 20)
             if number % 250 == 0:
-                most_bytes = max(most_bytes, total_bytes(tmp_path))
-    with open_small(tmp_path) as store:
-        assert dict(store) == {b"key%d" % (number % 50): b"%d" % number * 20 for number in range(19_950, 20_000)}
-    assert most_bytes < 8 * 32 * 1024, "20,000 writes are 2 MB; the live ones among them are 6 kB"
+                most_bytes = max(most_bytes, total_bytes(scratch))
+    with open_small(scratch) as store:
+        assert dict(store) == {b"key%d" % (number % 50): b"%d" % number * 20 for number in range(9_950, 10_000)}
+    assert most_bytes < 8 * 32 * 1024, "10,000 writes are 1 MB; the live ones among them are 6 kB"
 
 
-def test_compaction_waits_for_both_thresholds(tmp_path: Path) -> None:
+def test_compaction_waits_for_both_thresholds(scratch: Path) -> None:
     """Nothing is merged while dead bytes are few: neither below compact_dead_bytes, nor below the ratio."""
-    with open_small(tmp_path, compact_dead_bytes=1 << 20) as store:
+    with open_small(scratch, compact_dead_bytes=1 << 20) as store:
         for number in range(500):
             store.set(b"key", b"%d" % number * 20)
         assert store.stats().dead_bytes > 20_000, "below compact_dead_bytes"
     live = {b"live%d" % number: bytes(1000) for number in range(100)}
-    with open_small(tmp_path / "other", compact_dead_bytes=1000) as store:
+    with open_small(scratch / "other", compact_dead_bytes=1000) as store:
         for key, value in live.items():
             store.set(key, value)
         for number in range(200):
@@ -101,9 +101,9 @@ def test_compaction_waits_for_both_thresholds(tmp_path: Path) -> None:
         assert store.stats().dead_bytes > 10_000, "below the ratio"
 
 
-def test_removed_key_does_not_come_back(tmp_path: Path) -> None:
+def test_removed_key_does_not_come_back(scratch: Path) -> None:
     """A key removed before a compaction is absent after it, and after a reopen, and after another compaction."""
-    with open_small(tmp_path) as store:
+    with open_small(scratch) as store:
         for number in range(100):
             store.set(b"key%d" % number, b"v" * 100)
         for number in range(0, 100, 2):
@@ -112,18 +112,18 @@ def test_removed_key_does_not_come_back(tmp_path: Path) -> None:
         assert b"key0" not in store
     wanted = sorted(b"key%d" % number for number in range(1, 100, 2))
     for _ in range(2):
-        with open_small(tmp_path) as store:
+        with open_small(scratch) as store:
             assert sorted(store) == wanted
             store.compact()
-    with open_small(tmp_path) as store:
+    with open_small(scratch) as store:
         assert sorted(store) == wanted
 
 
-def test_removed_keys_stay_removed_whatever_is_merged(tmp_path: Path, rng: random.Random) -> None:
+def test_removed_keys_stay_removed_whatever_is_merged(scratch: Path, rng: random.Random) -> None:
     """Values in old segments, tombstones in newer ones, merges by themselves and at command: nothing comes back."""
     model: dict[bytes, bytes] = {}
     for _ in range(12):
-        with open_small(tmp_path, compact_dead_bytes=rng.choice([2_000, 10_000, NEVER])) as store:
+        with open_small(scratch, compact_dead_bytes=rng.choice([2_000, 10_000, NEVER])) as store:
             assert dict(store) == model
             for number in range(150):
                 key = b"key%d" % rng.randrange(40)
@@ -136,13 +136,13 @@ def test_removed_keys_stay_removed_whatever_is_merged(tmp_path: Path, rng: rando
             if rng.random() < 0.4:
                 store.compact()
             assert dict(store) == model
-    with open_small(tmp_path) as store:
+    with open_small(scratch) as store:
         assert dict(store) == model
 
 
-def test_writes_go_on_after_a_compaction(tmp_path: Path) -> None:
+def test_writes_go_on_after_a_compaction(scratch: Path) -> None:
     """After a compaction the store is as before: it takes writes, which count over what was merged."""
-    with open_small(tmp_path) as store:
+    with open_small(scratch) as store:
         for number in range(100):
             store.set(b"key%d" % number, b"old" * 30)
         for round_number in range(3):
@@ -150,16 +150,16 @@ def test_writes_go_on_after_a_compaction(tmp_path: Path) -> None:
             store.set(b"key1", b"new%d" % round_number)
             store.remove(b"key%d" % (round_number + 10))
             store.set(b"key%d" % (round_number + 20), b"newer")
-    with open_small(tmp_path) as store:
+    with open_small(scratch) as store:
         assert len(store) == 97
         assert store.get(b"key1") == b"new2"
         assert [store.get(b"key%d" % number) for number in (10, 11, 12)] == [None] * 3
         assert [store.get(b"key%d" % number) for number in (20, 21, 22)] == [b"newer"] * 3
 
 
-def test_compacting_nothing_is_fine(tmp_path: Path) -> None:
+def test_compacting_nothing_is_fine(scratch: Path) -> None:
     """An empty store, and one in which all was removed, are compacted to nothing; repeating it adds no files."""
-    with open_small(tmp_path) as store:
+    with open_small(scratch) as store:
         store.compact()
         for number in range(100):
             store.set(b"key%d" % number, b"v" * 100)
@@ -168,26 +168,26 @@ def test_compacting_nothing_is_fine(tmp_path: Path) -> None:
         for _ in range(5):
             store.compact()
         assert dict(store) == {}
-    assert total_bytes(tmp_path) < 2_000
-    assert len(segments(tmp_path)) <= 3
-    with open_small(tmp_path) as store:
+    assert total_bytes(scratch) < 2_000
+    assert len(segments(scratch)) <= 3
+    with open_small(scratch) as store:
         assert dict(store) == {}
 
 
-def test_foreign_files_are_left_alone(tmp_path: Path) -> None:
+def test_foreign_files_are_left_alone(scratch: Path) -> None:
     """Files that are not the store's stay as they are, through writes, compaction and reopening."""
     foreign = {"notes.txt": b"mine", "photo.jpg": b"\xff\xd8", "table.csv": b"a,b", ".hidden": b"x", "data": b"y"}
     for name, data in foreign.items():
-        (tmp_path / name).write_bytes(data)
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "folder" / "1.data").write_bytes(b"not a segment")
+        (scratch / name).write_bytes(data)
+    (scratch / "folder").mkdir()
+    (scratch / "folder" / "1.data").write_bytes(b"not a segment")
     for _ in range(2):
-        with open_small(tmp_path) as store:
+        with open_small(scratch) as store:
             for number in range(200):
                 store.set(b"key%d" % (number % 5), bytes(100))
             store.compact()
-    assert {name: (tmp_path / name).read_bytes() for name in foreign} == foreign
-    assert (tmp_path / "folder" / "1.data").read_bytes() == b"not a segment"
+    assert {name: (scratch / name).read_bytes() for name in foreign} == foreign
+    assert (scratch / "folder" / "1.data").read_bytes() == b"not a segment"
 
 
 @pytest.mark.blackbox

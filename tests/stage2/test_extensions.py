@@ -74,30 +74,30 @@ def test_refused_batch_changes_nothing(engine: Engine) -> None:
     assert dict(engine) == {b"a": b"1"}
 
 
-def test_torn_batch_is_gone_whole(tmp_path: Path) -> None:
+def test_torn_batch_is_gone_whole(scratch: Path) -> None:
     """Wherever the log ends, a batch is there with all its steps or with none."""
-    with LogEngine.open(tmp_path / "whole", sync="none") as store:
+    with LogEngine.open(scratch / "whole", sync="none") as store:
         store.set(b"a", b"0")
         store.write([(b"a", b"1"), (b"b", b"1"), (b"c", b"1")])
-    files = contents(tmp_path / "whole")
+    files = contents(scratch / "whole")
     [segment] = [name for name in files if name.endswith(".data")]
     seen = set()
     for size in range(len(files[segment]) + 1):
-        path = put(tmp_path / "cut", files | {segment: files[segment][:size]})
+        path = put(scratch / "cut", files | {segment: files[segment][:size]})
         with LogEngine.open(path, sync="none") as store:
             seen.add(tuple(sorted(dict(store).items())))
     before, after = ((b"a", b"0"),), ((b"a", b"1"), (b"b", b"1"), (b"c", b"1"))
     assert seen == {(), before, after}
 
 
-def test_damaged_hints_cost_nothing_but_time(tmp_path: Path, rng: random.Random) -> None:
+def test_damaged_hints_cost_nothing_but_time(scratch: Path, rng: random.Random) -> None:
     """Without hint files, and with damaged ones, the store opens with the same contents."""
-    with LogEngine.open(tmp_path / "whole", sync="none", segment_bytes=100_000) as store:
+    with LogEngine.open(scratch / "whole", sync="none", segment_bytes=100_000) as store:
         for number in range(3_000):
             store.set(b"key%d" % number, bytes(100))
         store.compact()
         wanted = dict(store)
-    files = contents(tmp_path / "whole")
+    files = contents(scratch / "whole")
     hints = [name for name in files if name.endswith(".hint")]
     if not hints:
         pytest.skip("this store keeps no hint files")
@@ -105,5 +105,5 @@ def test_damaged_hints_cost_nothing_but_time(tmp_path: Path, rng: random.Random)
     damaged = {name: flipped(files[name], rng.randrange(8 * len(files[name]))) for name in hints}
     halved = {name: files[name][: len(files[name]) // 2] for name in hints}
     for variant in (without, files | damaged, files | halved, files | dict.fromkeys(hints, b"")):
-        with LogEngine.open(put(tmp_path / "variant", variant), flag="r") as store:
+        with LogEngine.open(put(scratch / "variant", variant), flag="r") as store:
             assert dict(store) == wanted

@@ -155,20 +155,20 @@ def test_remove_key(tmp_path: Path) -> None:
 
 
 @pytest.mark.task("2.6")
-def test_compaction(tmp_path: Path) -> None:
+def test_compaction(scratch: Path) -> None:
     """A store that only overwrites is compacted in the end, by itself, also when it is reopened all the time."""
     size_bytes = 0
     for round_number in range(1000):
         value = b"%d" % round_number
         with kvs.open(
-            tmp_path, compact_dead_bytes=1 << 20
+            scratch, compact_dead_bytes=1 << 20
         ) as store:  # reopened, to see that the dead bytes are counted again
             for key_number in range(1000):
                 store.set(b"key%d" % key_number, value)
-        if total_bytes(tmp_path) < size_bytes:
+        if total_bytes(scratch) < size_bytes:
             break
-        size_bytes = total_bytes(tmp_path)
+        size_bytes = total_bytes(scratch)
     else:
         pytest.fail("a thousand rounds, and the directory never became smaller")
-    with kvs.open(tmp_path) as store:
+    with kvs.open(scratch) as store:
         assert all(store.get(b"key%d" % key_number) == value for key_number in range(1000))

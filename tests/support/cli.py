@@ -12,6 +12,7 @@ import pytest
 
 from support.difference import point_at
 from support.session import Session
+from support.warm_start import WarmStart
 
 DEADLINE_S: Final = 15
 LONGEST_SHOWN: Final = 400
@@ -50,12 +51,19 @@ class Cli:
         environment: the child's environment.
         directory: where it runs.
         transcript: takes what was asked and answered.
+        warm: starts the command faster, where that is possible.
     """
 
     def __init__(
-        self, command: Sequence[str], environment: Mapping[str, str], directory: Path, transcript: list[str]
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        directory: Path,
+        transcript: list[str],
+        warm: WarmStart | None = None,
     ) -> None:
         self.directory = directory
+        self._warm = warm
         self._command = list(command)
         self._environment = dict(environment)
         self._transcript = transcript
@@ -70,20 +78,21 @@ class Cli:
         """
         self._note("$ kvs", words, stdin, env or {})
         try:
-            done = subprocess.run(
-                [*self._command, *words],
-                input=stdin,
-                capture_output=True,
-                timeout=DEADLINE_S,
-                cwd=self.directory,
-                env=self._environment | dict(env or {}),
-                check=False,
-            )
+            done = self._start([os.fsdecode(word) for word in words], stdin, self._environment | dict(env or {}))
         except subprocess.TimeoutExpired:
             pytest.fail(f"the command did not end within {DEADLINE_S} s", pytrace=False)
         self._note_answer(done)
         assert b"Traceback (most recent call last)" not in done.stderr, "a traceback reached the user"
         return Outcome(done.stdout, done.stderr, done.returncode)
+
+    def _start(self, words: list[str], stdin: bytes, env: Mapping[str, str]) -> "subprocess.CompletedProcess[bytes]":
+        """Run one command to its end, by the warm start where there is one."""
+        if self._warm is not None:
+            return self._warm.run(words, stdin=stdin, cwd=self.directory, env=env, timeout=DEADLINE_S)
+        command = [*self._command, *words]
+        return subprocess.run(
+            command, input=stdin, capture_output=True, timeout=DEADLINE_S, cwd=self.directory, env=env, check=False
+        )
 
     def session(self, *words: str) -> "Session":
         """Start a command to be talked to while it runs."""

@@ -41,6 +41,7 @@ class Play:
         path = images / "work"
         shutil.copytree(base, path)
         status = in_fork(lambda: self._act(path, images, call))
+        shutil.rmtree(path)
         if status == 0:
             return None
         if status != DIED:

@@ -32,20 +32,23 @@ class History:
                 state[key] = value
             self.states.append(state)
 
-    def check(self, found: Mapping[bytes, bytes], *, at_least: int = 0, at_most: int | None = None) -> int:
+    def check(
+        self, found: Mapping[bytes, bytes], *, at_least: int = 0, at_most: int | None = None, where: str = ""
+    ) -> int:
         """Check that the contents are one of the states, and return after how many steps it came last.
 
         Args:
             found: what the store holds.
             at_least: how many steps must not be lost.
             at_most: how many steps were begun.
+            where: what to say first when the check fails.
         """
         __tracebackhide__ = True
         last = len(self.steps) if at_most is None else min(at_most, len(self.steps))
         for count in range(last, at_least - 1, -1):
             if self.states[count] == found:
                 return count
-        pytest.fail(self._describe(dict(found), at_least, last))
+        pytest.fail(f"{where}: {self._describe(dict(found), at_least, last)}".removeprefix(": "))
 
     def _describe(self, found: dict[bytes, bytes], at_least: int, last: int) -> str:
         """Say what is wrong with contents that are none of the states."""

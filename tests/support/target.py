@@ -30,12 +30,14 @@ class Target:
         version: what the package says its version is.
         command: the words that start the command line under test.
         is_package: False when only the command is under test, and no package.
+        bytecode: a directory for the children's compiled modules, or None to keep them where Python does.
     """
 
     directory: Path
     version: str
     command: tuple[str, ...]
     is_package: bool
+    bytecode: str | None = None
 
     @property
     def is_reference(self) -> bool:
@@ -53,7 +55,11 @@ class Target:
         """Return the environment for child processes: they import the same package, and nothing steers them."""
         mine = {name: value for name, value in os.environ.items() if not name.startswith("KVS_")}
         paths = [str(self.directory), *filter(None, [mine.get("PYTHONPATH")])]
-        return mine | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONIOENCODING": "utf-8", "NO_COLOR": "1"}
+        mine |= {"PYTHONPATH": os.pathsep.join(paths), "PYTHONIOENCODING": "utf-8", "NO_COLOR": "1"}
+        if self.bytecode is not None:
+            del mine["PYTHONDONTWRITEBYTECODE"]
+            mine["PYTHONPYCACHEPREFIX"] = self.bytecode
+        return mine
 
 
 def package_in(directory: Path) -> Target:

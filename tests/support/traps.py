@@ -14,7 +14,6 @@ import builtins
 import functools
 import io
 import os
-import shutil
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -83,11 +82,16 @@ class Traps:
 
     def leave_images(self) -> None:
         """Write down what the disk may hold after this end."""
-        shutil.copytree(self.path, self.images / "killed")
-        for kind, names in (("unsynced", inodes(self.path)), ("unnamed", self.durable_names)):
+        names = inodes(self.path)
+        images = {
+            "killed": {name: read_whole(self.path / name) for name in names},
+            "unsynced": {name: self.synced.get(inode, b"") for name, inode in names.items()},
+            "unnamed": {name: self.synced.get(inode, b"") for name, inode in self.durable_names.items()},
+        }
+        for kind, files in images.items():
             (self.images / kind).mkdir()
-            for name, inode in names.items():
-                _save(self.images / kind / name, self.synced.get(inode, b""))
+            for name, data in files.items():
+                _save(self.images / kind / name, data)
 
 
 def install(traps: Traps) -> None:
@@ -137,8 +141,10 @@ def read_whole(path: Path) -> bytes:
 
 
 def _save(path: Path, data: bytes) -> None:
+    """Write a file, without spending room on zeros at its end."""
     with real_file(path, "wb") as file:
-        file.write(data)
+        file.write(data.rstrip(b"\0"))
+        file.truncate(len(data))
 
 
 def _brief(argument: object) -> str:
