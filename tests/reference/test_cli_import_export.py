@@ -120,7 +120,12 @@ def test_a_stopped_import_keeps_what_it_acknowledged(cli: Cli, number: signal.Si
     (cli.directory / "in.tsv").write_bytes(b"".join(b"%07d\tvalue\n" % each for each in range(count)))
     words = [*cli._command, "import", "in.tsv", "--ack", "--batch", str(batch)]
     child = subprocess.Popen(
-        words, cwd=cli.directory, env=cli._environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        words,
+        bufsize=0,  # so that communicate misses nothing that readline had buffered
+        cwd=cli.directory,
+        env=cli._environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
     assert child.stdout is not None
     seen = b"".join(child.stdout.readline() for _ in range(20))

@@ -9,11 +9,18 @@ from kvs.cli.text import counted, show
 from kvs.log.walk import Piece
 
 _STATE_STYLES: Final[dict[State, str]] = {"live": "bold green", "dead": "red", "torn": "bold yellow", "bad": "bold red"}
-_LONGEST_SHOWN: Final = 24
+_BEFORE_THE_KEY: Final = 41  # columns that the rest of a heading takes
 
 
-def heading(piece: Piece, state: State) -> list[Span]:
-    """Return the line that stands above a piece's bytes, or stands for them: where, what, whether it counts."""
+def heading(piece: Piece, state: State, columns: int) -> list[Span]:
+    """Return the line that stands above a piece's bytes, or stands for them: where, what, whether it counts.
+
+    Args:
+        piece: what was found.
+        state: whether it counts.
+        columns: the width there is, which long keys and values are cut to.
+    """
+    longest = max(8, (columns - _BEFORE_THE_KEY) // 2)
     spans = [
         Span(f"{piece.offset:010d}  ", "bold"),
         Span(f"{'bytes' if piece.kind == 'bad' else piece.kind:<9}  ", "bold"),
@@ -21,9 +28,9 @@ def heading(piece: Piece, state: State) -> list[Span]:
     ]
     if piece.record is not None:
         spans.append(Span(f"#{piece.record.sequence:<6}  ", "yellow"))
-        spans.append(Span(elided(piece.record.key), "bold cyan"))
+        spans.append(Span(elided(piece.record.key, longest), "bold cyan"))
         if piece.kind == "value":
-            spans += [Span(" = "), Span(elided(piece.record.value), "bold green")]
+            spans += [Span(" = "), Span(elided(piece.record.value, longest), "bold green")]
     elif piece.head is not None:
         merged = f", merged {counted(piece.head.generation, 'time')}" if piece.head.generation else ""
         spans.append(Span(f"segment {piece.head.id}{merged}"))
@@ -36,15 +43,15 @@ def heading(piece: Piece, state: State) -> list[Span]:
     return spans
 
 
-def elided(raw: bytes) -> str:
-    """Return a key or value as a person reads it, without its middle where it is long.
+def elided(raw: bytes, longest: int) -> str:
+    """Return a key or value as a person reads it, without its middle where it has more than `longest` characters.
 
-    >>> elided(b"a" * 10_000 + b"z")
-    'aaaaaaaaaaaa…aaaaaaaaaaaz'
+    >>> elided(b"a" * 10_000 + b"z", 9)
+    'aaaa…aaaz'
     """
-    half = _LONGEST_SHOWN // 2
-    shown = show(raw if len(raw) <= 8 * half else raw[: 4 * half] + raw[-4 * half :])
-    return shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:half]}…{shown[-half:]}"
+    half = (longest - 1) // 2
+    shown = show(raw if len(raw) <= 4 * longest else raw[: 2 * longest] + raw[-2 * longest :])
+    return shown if len(shown) <= longest else f"{shown[:half]}…{shown[-half:]}"
 
 
 def as_json(path: str, piece: Piece, state: State) -> dict[str, Any]:

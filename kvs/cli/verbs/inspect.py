@@ -63,7 +63,7 @@ def _lines(path: str, survey: Survey, *, is_brief: bool, is_full: bool) -> Itera
     for piece in walk(data):
         if not is_brief:
             yield []
-        yield heading(piece, survey.state_of(path, piece))
+        yield heading(piece, survey.state_of(path, piece), columns)
         if not is_brief:
             yield from draw(
                 fields_of(piece, data[piece.offset : piece.offset + piece.size_bytes]), columns, is_full=is_full
@@ -94,13 +94,13 @@ def _plain(line: list[Span]) -> None:
 
 
 def _styled() -> Callable[[list[Span]], None]:
-    """Return what prints a line in colours, unless NO_COLOR forbids them, cut at the terminal's edge."""
+    """Return what prints a line in colours, unless NO_COLOR forbids them."""
     from rich.console import Console
     from rich.text import Text
 
     console = Console(highlight=False)
 
     def put(line: list[Span]) -> None:
-        console.print(Text.assemble(*line), no_wrap=True, overflow="ellipsis", crop=True)
+        console.print(Text.assemble(*line), soft_wrap=True)
 
     return put
