@@ -13,7 +13,7 @@ Threads: every method may be called from any thread.
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, MutableMapping, ValuesView
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self, TypeAlias, TypeVar, overload
@@ -68,7 +68,10 @@ class Engine(MutableMapping[bytes, bytes]):
     def get(self, key: bytes, default: bytes | T) -> bytes | T: ...
     @abstractmethod
     def get(self, key: bytes, default: T | None = None) -> bytes | T | None:
-        """Return the value stored under `key`, or `default` when there is none."""
+        """Return the value stored under `key`, or `default` when there is none.
+
+        Under a key too long to be stored there is none. Another type than bytes is a TypeError.
+        """
 
     @abstractmethod
     def remove(self, key: bytes) -> None:
@@ -155,6 +158,10 @@ class Engine(MutableMapping[bytes, bytes]):
         """Remove every key, in one atomic write."""
         self.write([(key, None) for key in self])
 
+    def values(self) -> ValuesView[bytes]:
+        """Return a view of the values; one that another thread removes during a walk is left out."""
+        return _Values(self)
+
     def items(self) -> ItemsView[bytes, bytes]:
         """Return a view of the pairs; a key that another thread removes during a walk is left out."""
         return _Items(self)
@@ -168,8 +175,17 @@ class Engine(MutableMapping[bytes, bytes]):
         self.close()
 
 
+class _Values(ValuesView[bytes]):
+    """The values of an engine. Python's own view would raise when a key goes between its steps."""
+
+    _mapping: Engine
+
+    def __iter__(self) -> Iterator[bytes]:
+        return (value for _, value in _Items(self._mapping))
+
+
 class _Items(ItemsView[bytes, bytes]):
-    """The pairs of an engine. Python's own view would raise when a key goes between its steps."""
+    """The pairs of an engine, with the same care."""
 
     _mapping: Engine
 
@@ -181,6 +197,12 @@ class _Items(ItemsView[bytes, bytes]):
                 yield key, value
 
 
+def check_type(key: object) -> None:
+    """See that a key is of the type of keys; TypeError if it is not."""
+    if not isinstance(key, bytes):
+        raise TypeError(f"a key is bytes, not {type(key).__name__}")
+
+
 def check_key(key: bytes) -> bytes:
     """Return the key, if it is one.
 
@@ -188,8 +210,7 @@ def check_key(key: bytes) -> bytes:
         TypeError: not bytes.
         InvalidKeyError: longer than MAX_KEY_BYTES.
     """
-    if not isinstance(key, bytes):
-        raise TypeError(f"a key is bytes, not {type(key).__name__}")
+    check_type(key)
     if len(key) > MAX_KEY_BYTES:
         raise InvalidKeyError(f"a key has at most {MAX_KEY_BYTES:,} bytes, this one has {len(key):,}")
     return key

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from typing import TypeVar, overload
 
-from kvs.engine import Engine, EngineStats, Op, check_batch, check_key, check_value
+from kvs.engine import Engine, EngineStats, Op, check_batch, check_key, check_type, check_value
 from kvs.errors import KeyNotFoundError, StoreClosedError
 from kvs.keyorder import KeyOrder, select_range
 
@@ -43,7 +43,7 @@ class MemoryEngine(Engine):
     def get(self, key: bytes, default: bytes | T) -> bytes | T: ...
     def get(self, key: bytes, default: T | None = None) -> bytes | T | None:
         """Return the value stored under `key`, or `default` when there is none."""
-        check_key(key)
+        check_type(key)
         with self._lock:
             return self._open_entries().get(key, default)
 

@@ -165,7 +165,8 @@ class Merge:
             keydir.forget(segment.slot)
         keydir.bury(merged.slot, merged.record_bytes - sum(map(SIZE_MASK.__and__, self.new)))
         keydir.move(zip(self.keys, self.old, self.new, strict=True))
-        write_hint(merged, dict(zip(self.keys, self.new, strict=True)), self.sequence)
+        merged.sequence = self.sequence
+        write_hint(merged, dict(zip(self.keys, self.new, strict=True)))
         return merged
 
     def retire(self) -> None:
@@ -179,18 +180,20 @@ class Merge:
         self.disk.sync_dir()
 
 
-def write_hint(segment: Segment, entries: dict[bytes, int], sequence: int) -> None:
+def write_hint(segment: Segment, entries: dict[bytes, int]) -> None:
     """Write the hint file of a sealed segment.
 
-    Only of a sealed one: a hint that spoke of bytes which a power failure may take would be a lie afterwards.
+    Only of a sealed one, and before any newer record that is not durable yet enters the index: what a hint says, or
+    leaves out because of a newer record, a power failure must not be able to take.
 
     Args:
         segment: sealed, and durable.
-        entries: the keys whose newest value in the segment counts, with its location.
-        sequence: the seal's.
+        entries: the keys whose newest value is in the segment, with its location.
     """
     removed = [key for key in segment.removed if key not in entries]
-    said = hint.Hint(segment.end, segment.seal_bytes, sequence, [*entries], hint.places(entries.values()), removed)
+    said = hint.Hint(
+        segment.end, segment.seal_bytes, segment.sequence, [*entries], hint.places(entries.values()), removed
+    )
     try:
         segment.disk.write(segment.name.hint, hint.encode(said, segment.seed), sync=False)
     except StorageError as error:

@@ -191,25 +191,33 @@ class OsLock:
     outlives its parent would own a store it may not write.
     """
 
-    def __init__(self, fd: int, in_child: Callable[[], None]) -> None:
+    def __init__(self, fd: int, *, is_owner: bool, in_child: Callable[[], None]) -> None:
         self._fd = fd
+        self._is_owner = is_owner
         self._in_child = in_child
         _held.add(self)
 
     def release(self) -> None:
-        """Give the directory up."""
+        """Give the directory up; an owner takes its name off the door."""
+        if self._is_owner:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._fd, 0)
+        self._close()
+
+    def _close(self) -> None:
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
+            self._is_owner = False
             os.close(fd)
 
     def leave_to_parent(self) -> None:
         """In a forked child: let go, and tell the engine."""
         if self._fd >= 0:
-            self.release()
+            self._close()
             self._in_child()
 
     def __del__(self) -> None:
-        self.release()
+        self._close()
 
 
 _held: weakref.WeakSet[OsLock] = weakref.WeakSet()
@@ -236,8 +244,7 @@ class OsDisk:
     def make(self) -> None:
         """Make the directory, and those above it, durably."""
         with _storage_errors("make", self.path):
-            os.makedirs(self.path, DIRECTORY_MODE, exist_ok=True)
-            _sync_dir(os.path.dirname(os.path.abspath(self.path)))
+            _make_directory(os.path.abspath(self.path))
 
     def list(self) -> list[str]:
         """Return the names in the directory, in any order."""
@@ -310,13 +317,13 @@ class OsDisk:
                     os.ftruncate(fd, 0)
                     os.pwrite(fd, b"%d\n" % os.getpid(), 0)
             except BlockingIOError:
-                owner = os.pread(fd, 32, 0).strip()
+                owner = _living_process(os.pread(fd, 32, 0).strip())
                 os.close(fd)
-                raise StoreLockedError(self.path, int(owner) if owner.isdigit() else None) from None
+                raise StoreLockedError(self.path, owner) from None
             except OSError:
                 os.close(fd)
                 raise
-        return OsLock(fd, in_child)
+        return OsLock(fd, is_owner=exclusive, in_child=in_child)
 
     def random_salt(self) -> int:
         """Return 32 random bits."""
@@ -330,6 +337,29 @@ class OsDisk:
         return os.path.join(self.path, name)
 
 
+def _living_process(digits: bytes) -> int | None:
+    """Return the process that a LOCK file names, if it lives: the name may be left from an owner killed long ago."""
+    if not digits.isdigit() or len(digits) > 18:
+        return None
+    try:
+        os.kill(int(digits), 0)
+    except ProcessLookupError:
+        return None
+    except OSError:  # it exists, and belongs to somebody else
+        pass
+    return int(digits)
+
+
+def _make_directory(path: str) -> None:
+    """Make a directory and those above it that are missing, each name durable in the one above."""
+    if os.path.isdir(path):
+        return
+    above = os.path.dirname(path)
+    _make_directory(above)
+    os.mkdir(path, DIRECTORY_MODE)
+    _sync_dir(above)
+
+
 def _allocate(fd: int, offset: int, size_bytes: int) -> None:
     """Give a file room on the disk, zeroed; where there is no call for it, by writing the zeros."""
     if hasattr(os, "posix_fallocate"):
@@ -340,6 +370,7 @@ def _allocate(fd: int, offset: int, size_bytes: int) -> None:
                 raise
         else:
             return
+    os.ftruncate(fd, offset + size_bytes)  # the final length at once: a length between two could pass for a sealed one
     os.lseek(fd, offset, os.SEEK_SET)
     for start in range(0, size_bytes, 1 << 20):
         _write_all(fd, bytes(min(1 << 20, size_bytes - start)))

@@ -18,6 +18,7 @@ LOCK: Final = "LOCK"
 ENGINE: Final = "ENGINE"
 ENGINE_TEMPORARY: Final = "ENGINE.tmp"
 
+MAX_NUMBER: Final = 1 << 32  # a header has 32 bits for each of the two
 _PATTERN: Final = re.compile(r"([0-9]{1,10})(?:-([0-9]{1,10}))?\.(data|hint|tmp)", re.ASCII)
 
 
@@ -64,7 +65,8 @@ def parse(name: str) -> tuple[SegmentName, str] | None:
     if match is None:
         return None
     segment = SegmentName(int(match[1]), int(match[2] or 0))
-    return (segment, match[3]) if name == f"{segment.stem}.{match[3]}" else None
+    is_ours = name == f"{segment.stem}.{match[3]}" and max(segment) < MAX_NUMBER
+    return (segment, match[3]) if is_ours else None
 
 
 def with_ending(names: Iterable[str], ending: str) -> list[SegmentName]:

@@ -50,13 +50,6 @@ class Keydir:
         self.dead_bytes = 0  # the sum of `dead`
         self.removals = 0  # how many keys were ever removed; key order is kept by it
 
-    def point(self, key: bytes, location: int) -> None:
-        """Let the key's value be the record at this location."""
-        old = self.entries.get(key)
-        self.entries[key] = location
-        if old is not None:
-            self.bury(old >> SLOT_SHIFT, old & SIZE_MASK)
-
     def remove(self, key: bytes, tombstone: int) -> None:
         """Take the key out; the tombstone at this location is dead from birth."""
         old = self.entries.pop(key, None)
@@ -100,6 +93,21 @@ class Keydir:
                 entries[key] = new
             else:
                 self.bury(new >> SLOT_SHIFT, new & SIZE_MASK)
+
+    def recount(self, record_bytes: dict[int, int]) -> None:
+        """Count anew what is dead, from the entries themselves.
+
+        The running account can miss a record when Ctrl-C comes between a write's steps; a merge must not go by it
+        when it decides that a tombstone hides nothing.
+
+        Args:
+            record_bytes: what all records of each segment take, by its slot.
+        """
+        dead = dict(record_bytes)
+        for location in self.entries.values():
+            dead[location >> SLOT_SHIFT] -= location & SIZE_MASK
+        self.dead = dead
+        self.dead_bytes = sum(dead.values())
 
     def forget(self, slot: int) -> None:
         """Drop the account of a segment that is no more."""

@@ -14,13 +14,14 @@ Invariants:
 import logging
 from dataclasses import dataclass, field, replace
 
+from kvs.errors import CorruptRecordError
 from kvs.log import files, header, hint, marker, tail
 from kvs.log.disk import Disk
 from kvs.log.files import SegmentName
 from kvs.log.keydir import SLOT_SHIFT, Keydir
-from kvs.log.record import ENVELOPE_BYTES, Bad
+from kvs.log.record import Bad
 from kvs.log.replay import Replay, replay
-from kvs.log.segment import Segment
+from kvs.log.segment import ROOM_UNIT_BYTES, Segment
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +69,7 @@ def recover(disk: Disk, *, writable: bool) -> Recovered:
     if not marker.check(disk, names):
         return Recovered()
     segments, leftovers = _find_segments(disk, names, writable=writable)
+    _check_gaps(disk, segments)
     recovered = Recovered(segments)
     for segment in segments:
         state = _believe_hint(disk, segment, names) or Replay(header.SIZE_BYTES, recovered.sequence)
@@ -79,9 +81,7 @@ def recover(disk: Disk, *, writable: bool) -> Recovered:
         _judge_end(segment, state, recovered, is_last=segment is segments[-1])
         _take_in(segment, state, recovered, hints_used)
     if writable:
-        if not recovered.facts.was_clean:
-            segments[-1].cut()
-        _clear(disk, leftovers)
+        _settle(disk, recovered, leftovers)
     return recovered
 
 
@@ -102,15 +102,31 @@ def _find_segments(disk: Disk, names: list[str], *, writable: bool) -> tuple[lis
     return kept[::-1], leftovers
 
 
+def _check_gaps(disk: Disk, segments: list[Segment]) -> None:
+    """See that no segment is missing between the others: their numbers follow one another from 1 on.
+
+    Raises:
+        CorruptRecordError: one is.
+    """
+    expected_id = 1
+    for segment in segments:
+        if segment.head.first_id != expected_id:
+            path = f"{disk.path}/{SegmentName(expected_id, 0).data}"
+            raise CorruptRecordError(path, 0, expected=f"segment {expected_id}", found="no file that holds it")
+        expected_id = segment.name.id + 1
+
+
 def _was_never_used(disk: Disk, name: SegmentName) -> bool:
     """Tell whether a crash came while this segment was made: no sound header, and nothing behind it.
 
-    Records come only once the header is durable, so such a file holds none.
+    Records come only once the header is durable, so such a file holds none. Once it was sealed, its length tells.
     """
     file = disk.open(name.data, writable=False)
-    head, rest = file.memory[: header.SIZE_BYTES], file.memory[header.SIZE_BYTES :]
+    memory = file.memory
     file.close()
-    return name.generation == 0 and not header.has_sound_checksum(head) and not rest.strip(b"\0")
+    head, rest = memory[: header.SIZE_BYTES], memory[header.SIZE_BYTES :]
+    has_room = len(memory) < header.SIZE_BYTES or len(memory) % ROOM_UNIT_BYTES == 0
+    return name.generation == 0 and has_room and not header.has_sound_checksum(head) and not rest.strip(b"\0")
 
 
 def _believe_hint(disk: Disk, segment: Segment, names: list[str]) -> Replay | None:
@@ -150,14 +166,10 @@ def _judge_tail(segment: Segment, state: Replay) -> int:
     """
     if state.flaw is None:
         return 0
-    behind = segment.memory[state.flaw_at :]
-    used_bytes = len(behind.rstrip(b"\0"))
-    behind = behind[: used_bytes + ENVELOPE_BYTES]  # a last record may itself end with zeros
-    witness = tail.find_witness(behind, state.flaw_at, segment.seed, state.sequence)
-    if witness is not None:
-        found = f"{state.flaw.found}, though the record at {witness} says that it was durable"
-        raise segment.corrupt(state.flaw_at, Bad(state.flaw.expected, found))
-    torn_bytes = state.flaw_at - state.end + used_bytes
+    why = tail.why_rot(segment.memory, state.flaw_at, segment.seed, state.sequence)
+    if why is not None:
+        raise segment.corrupt(state.flaw_at, Bad(state.flaw.expected, f"{state.flaw.found}, though {why}"))
+    torn_bytes = state.flaw_at - state.end + len(segment.memory[state.flaw_at :].rstrip(b"\0"))
     if torn_bytes:
         logger.warning("%s: a torn tail of %d bytes at offset %d", segment.path, torn_bytes, state.end)
     return torn_bytes
@@ -168,6 +180,7 @@ def _take_in(segment: Segment, state: Replay, recovered: Recovered, hints_used: 
     segment.end = segment.durable = state.end
     segment.sealed = state.end if state.is_sealed else header.SIZE_BYTES
     segment.seal_bytes = state.seal_bytes
+    segment.sequence = state.sequence
     segment.removed = state.removed
     recovered.sequence = state.sequence
     recovered.keydir.load(segment.slot, state.fresh, state.removed, segment.record_bytes)
@@ -177,8 +190,16 @@ def _take_in(segment: Segment, state: Replay, recovered: Recovered, hints_used: 
     )
 
 
-def _clear(disk: Disk, leftovers: list[str]) -> None:
-    """Take away files that no longer count."""
+def _settle(disk: Disk, recovered: Recovered, leftovers: list[str]) -> None:
+    """Make durable what was found, then clear what no longer counts.
+
+    The last owner may have been killed between a step and its fsync: what was read then came from the page cache, and
+    a power failure could still take it. The order matters: an old segment must not go before the name of the merged
+    one that replaces it is durable.
+    """
+    disk.sync_dir()
+    if recovered.segments and not recovered.segments[-1].is_merged:
+        recovered.segments[-1].cut()
     for name in leftovers:
         disk.unlink(name)
     if leftovers:

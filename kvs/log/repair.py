@@ -10,7 +10,7 @@ from kvs.errors import StorageError
 from kvs.log import files
 from kvs.log.disk import OsDisk
 from kvs.log.store import LogEngine
-from kvs.log.verify import Finding, Locked, SegmentFile, find_files, pieces_with_losses
+from kvs.log.verify import Finding, Locked, SegmentFile, find_files, pieces_with_losses, torn_tail_at
 
 BATCH_BYTES: Final = 4 << 20
 
@@ -67,7 +67,11 @@ def _batches(segment_file: SegmentFile, report: RepairReport) -> Iterator[list[O
     """Return the sound records of a file as steps to take again, in parts of a handy size."""
     ops: list[Op] = []
     size_bytes = 0
-    for piece, lost in pieces_with_losses(segment_file):
+    walked = [*pieces_with_losses(segment_file)]
+    tail_at = torn_tail_at(segment_file, [piece for piece, _ in walked])
+    for piece, lost in walked:
+        if piece.offset >= tail_at:
+            break  # what the last owner left unfinished; opening the store would cut it, too
         if piece.bad is not None:
             bad = piece.bad
             finding = Finding(segment_file.path, piece.offset, piece.size_bytes, bad.expected, bad.found, lost)

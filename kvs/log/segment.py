@@ -6,7 +6,8 @@ Invariants:
     1. Bytes before `end` never change. So a slice of them may be read at any time, by anybody.
     2. `durable` <= `end`: what lies before `durable` was fsynced. Each record carries it as its watermark.
     3. A seal is written only when all before it is durable: it says so to whoever finds a bad record there.
-    4. A sealed segment ends with its seal, to the byte.
+    4. A sealed segment ends with its seal, to the byte. Its length tells that it was sealed: see ROOM_UNIT_BYTES. So
+       when zeros stand where the seal should, they are rot, and not room.
 """
 
 from typing import Final
@@ -22,6 +23,10 @@ MAX_SEGMENT_BYTES: Final = 1 << 31
 """Offsets have 32 bits, and the largest batch must fit behind the largest segment that is not full."""
 FIRST_ROOM_BYTES: Final = 64 * 1024
 MAX_GROWTH_BYTES: Final = 16 * 1024 * 1024
+ROOM_UNIT_BYTES: Final = 512
+"""While a segment has room allocated ahead, its length is a multiple of this; once sealed, it never is."""
+SEAL_ROOM_BYTES: Final = 2 * record.ENVELOPE_BYTES
+"""Kept free behind the records: for a seal, and for a second one where the first would end at such a multiple."""
 
 
 class Segment:
@@ -36,7 +41,7 @@ class Segment:
 
     __slots__ = (
         "base", "disk", "durable", "end", "file", "head", "hinted", "memory", "name", "removed", "room", "seal_bytes",
-        "sealed", "seed", "slot",
+        "sealed", "seed", "sequence", "slot",
     )  # fmt: skip
 
     def __init__(self, disk: Disk, file: File, head: SegmentHeader, slot: int) -> None:
@@ -54,11 +59,12 @@ class Segment:
         self.sealed = header.SIZE_BYTES  # offset behind the last seal
         self.hinted = header.SIZE_BYTES  # offset up to which its hint file speaks
         self.seal_bytes = 0  # of `end`, what the seals take
+        self.sequence = 0  # the newest record's, once sealed
         self.removed: set[bytes] = set()  # keys whose last record here is a tombstone
 
     @classmethod
     def create(cls, disk: Disk, name: SegmentName, slot: int) -> "Segment":
-        """Make a new, empty segment, durable with its name before any record can come.
+        """Make a new, empty segment. It must be `settle`d before any record can come.
 
         Raises:
             StorageError: no room, or the system refused; no file is left behind.
@@ -66,9 +72,16 @@ class Segment:
         head = SegmentHeader(name.id, name.generation, first_id=name.id, salt=disk.random_salt())
         file = disk.create(name.data, FIRST_ROOM_BYTES)
         file.memory[: header.SIZE_BYTES] = header.encode(head)
-        file.sync()
-        disk.sync_dir()
         return cls(disk, file, head, slot)
+
+    def settle(self) -> None:
+        """Make a new segment's header and its name durable.
+
+        Raises:
+            StorageError: an fsync failed; nothing must be written in this directory any more.
+        """
+        self.file.sync()
+        self.disk.sync_dir()
 
     @classmethod
     def open(cls, disk: Disk, name: SegmentName, slot: int, *, writable: bool = False) -> "Segment":
@@ -110,11 +123,12 @@ class Segment:
             StorageError: the disk is full; the segment is as it was.
         """
         have = len(self.memory)
-        need = self.end + size_bytes + record.ENVELOPE_BYTES
+        need = self.end + size_bytes + SEAL_ROOM_BYTES
         if need > have:
-            self.file.grow(min(max(need, have + min(have, MAX_GROWTH_BYTES), FIRST_ROOM_BYTES), MAX_SEGMENT_BYTES))
+            size = max(need, have + min(have, MAX_GROWTH_BYTES), FIRST_ROOM_BYTES)
+            self.file.grow(-(-size // ROOM_UNIT_BYTES) * ROOM_UNIT_BYTES)
             self.memory = self.file.memory
-        self.room = min(len(self.memory) - record.ENVELOPE_BYTES, max(limit_bytes, self.end + size_bytes))
+        self.room = min(len(self.memory) - SEAL_ROOM_BYTES, max(limit_bytes, self.end + size_bytes))
 
     def append(self, data: bytes) -> int:
         """Put encoded records at the end, in room that was reserved, and return their offset."""
@@ -134,32 +148,48 @@ class Segment:
             self.file.sync()
             self.durable = end
 
+    def keep_room_for_seal(self) -> None:
+        """Make sure that a seal fits; while a segment is active, it does.
+
+        Raises:
+            StorageError: the disk is full; the segment is as it was.
+        """
+        if self.end + SEAL_ROOM_BYTES > len(self.memory):
+            self.reserve(0)
+
     def seal(self, sequence: int) -> None:
         """Sync, write a seal into the room that is kept for it, and cut off what lies behind, durably.
+
+        Args:
+            sequence: the newest record's; the seal's is the next, and `sequence` afterwards.
 
         Raises:
             StorageError: an fsync failed; this file must not be written any more.
         """
-        if self.end + record.ENVELOPE_BYTES > len(self.memory):
-            self.reserve(0)  # not active since recovery cut its tail, so no room is kept yet
         self.sync()
-        self.append(record.encode(record.SEAL, b"", b"", sequence, self.end, self.seed))
-        self.seal_bytes += record.ENVELOPE_BYTES
+        self.sequence = sequence
+        while self.sealed < self.end or self.end % ROOM_UNIT_BYTES == 0:
+            self.sequence += 1
+            self.append(record.encode(record.SEAL, b"", b"", self.sequence, self.durable, self.seed))
+            self.seal_bytes += record.ENVELOPE_BYTES
+            self.sealed = self.end
         self.cut()
-        self.sealed = self.end
 
     def cut(self) -> None:
-        """Cut off whatever lies behind `end`, and make what is left durable.
+        """Make all up to `end` durable, and cut off whatever lies behind.
+
+        First the one, then the other: a file that is short enough to be sealed must not have holes.
 
         Raises:
             StorageError: truncation or fsync failed; this file must not be written any more.
         """
+        self.file.sync()
+        self.durable = self.end
+        self.room = 0
         if len(self.memory) > self.end:
             self.file.truncate(self.end)
             self.memory = self.file.memory
-        self.room = 0
-        self.file.sync()
-        self.durable = self.end
+            self.file.sync()
 
     def rot_at(self, offset: int) -> CorruptRecordError:
         """Return the error for a record that the index knows and whose checksum does not fit."""

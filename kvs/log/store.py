@@ -32,6 +32,7 @@ from kvs.engine import (
     Progress,
     check_batch,
     check_key,
+    check_type,
     check_value,
 )
 from kvs.errors import (
@@ -179,6 +180,8 @@ class LogEngine(Engine):
         self._own(flag)
         try:
             recovered = recover(disk, writable=flag != "r")
+            if flag in "cn" and files.ENGINE not in disk.list():
+                marker.write(disk)
         except BaseException:
             self._release()
             raise
@@ -189,6 +192,7 @@ class LogEngine(Engine):
         self._next_slot = max(self._by_slot, default=-1) + 1
         self._keydir = recovered.keydir
         self._entries = recovered.keydir.entries
+        self._to_hint: Segment | None = None  # sealed, and its hint not written yet
         self._active: Segment | None = None  # where writes go; None when the next one must first ask for room
         self._compact_at = options.compact_dead_bytes  # so many dead bytes, and it is worth looking at the ratio
 
@@ -205,8 +209,6 @@ class LogEngine(Engine):
         try:
             if flag == "n":
                 self._erase()
-            if flag in "cn" and files.ENGINE not in disk.list():
-                marker.write(disk)
         except BaseException:
             self._release()
             raise
@@ -243,7 +245,7 @@ class LogEngine(Engine):
             CorruptRecordError: the record is not what was written.
         """
         if type(key) is not bytes:
-            check_key(key)
+            check_type(key)
         with self._lock:
             location = self._entries.get(key)
             if location is None:
@@ -333,6 +335,7 @@ class LogEngine(Engine):
             active = self._active
             if active is None or active.end + size > active.room:
                 active = self._make_room(size)
+                self._write_due_hint()
             offset = active.end
             self._sequence += 1
             body = HEADER.pack(VALUE, 0, len(key), len(value), self._sequence, active.durable) + key + value
@@ -358,8 +361,11 @@ class LogEngine(Engine):
             WritesRefusedError, StorageError: as set; of the batch nothing was applied.
         """
         batch = check_batch(ops)
-        if batch:
-            self._write(batch)
+        if not batch:
+            with self._lock:
+                self._check_writable()
+            return
+        self._write(batch)
 
     def _write(self, batch: dict[bytes, bytes | None], must_exist: bytes | None = None) -> None:
         """Apply a batch at once, or take a turn for it in mode "always"."""
@@ -370,7 +376,9 @@ class LogEngine(Engine):
             if must_exist is not None and must_exist not in self._entries:
                 self._check_writable()
                 raise KeyNotFoundError(must_exist)
-            self._publish(self._append(batch))
+            written = self._append(batch)
+            self._write_due_hint()
+            self._publish(written)
             self._compact_if_due()
 
     def _wait_turn(self, batch: dict[bytes, bytes | None], must_exist: bytes | None = None) -> None:
@@ -395,7 +403,7 @@ class LogEngine(Engine):
 
     def _serve_waiting(self) -> None:
         """Append every waiting write, sync once, then let them be read."""
-        tickets = [self._waiting.popleft() for _ in range(len(self._waiting))]
+        tickets = self._take_waiting()
         try:
             written = self._append_all(tickets)
             self._sync()
@@ -408,7 +416,18 @@ class LogEngine(Engine):
         finally:  # also when Ctrl-C comes between: nobody may take silence for an acknowledgement
             for ticket in tickets:
                 ticket.is_done = True
-        self._compact_if_due()  # only now: to a merge, a record that is not in the index yet is dead
+        # Only now: to a hint and to a merge, a record that is not in the index yet is dead.
+        self._write_due_hint()
+        self._compact_if_due()
+
+    def _take_waiting(self) -> list[_Ticket]:
+        """Empty the queue; a writer stopped by Ctrl-C may be taking its own ticket out at the same time."""
+        tickets: list[_Ticket] = []
+        while True:
+            try:
+                tickets.append(self._waiting.popleft())
+            except IndexError:
+                return tickets
 
     def _append_all(self, tickets: list[_Ticket]) -> list[tuple[_Ticket, _Written]]:
         """Put the writes of all tickets into the log; a ticket that cannot be written gets its own error."""
@@ -482,7 +501,6 @@ class LogEngine(Engine):
         if last is None or last.is_merged:
             active = self._begin_segment()
         elif last.end + size_bytes > self._options.segment_bytes and last.record_bytes:
-            self._active = None
             self._seal(last)
             active = self._begin_segment()
         else:
@@ -496,34 +514,56 @@ class LogEngine(Engine):
     def _begin_segment(self) -> Segment:
         last_id = self._segments[-1].name.id if self._segments else 0
         segment = Segment.create(self._disk, SegmentName(last_id + 1, 0), self._next_slot)
+        try:
+            segment.settle()
+        except StorageError as error:
+            self._refuse(f"an fsync failed: {error}")
+            raise
         self._next_slot += 1
         self._segments.append(segment)
         self._by_slot[segment.slot] = segment
         return segment
 
     def _seal(self, segment: Segment) -> None:
-        """Seal a segment, unless nothing came since its last seal, and write its hint where that is worth it."""
-        if segment.end > segment.sealed:
-            self._sequence += 1
-            try:
-                segment.seal(self._sequence)
-            except StorageError as error:
-                self._refuse(f"an fsync failed: {error}")
-                raise
-            self._last_sync = self._disk.now()
-        if segment.end - segment.hinted > max(HINT_WORTH_BYTES, segment.end // 8):
-            write_hint(segment, self._keydir.locations_in(segment.slot), self._sequence)
+        """Seal the last segment, unless nothing came since its last seal.
+
+        Raises:
+            StorageError: the disk is full; nothing was changed. Or an fsync failed; writes are refused from now on.
+        """
+        self._active = None
+        if segment.end == segment.sealed:
+            return
+        segment.keep_room_for_seal()
+        try:
+            segment.seal(self._sequence)
+        except StorageError as error:
+            self._refuse(f"an fsync failed: {error}")
+            raise
+        self._sequence = segment.sequence
+        self._last_sync = self._disk.now()
+        self._to_hint = segment
+
+    def _write_due_hint(self) -> None:
+        """Write the hint of a segment that was sealed just now, where that is worth it.
+
+        When the index knows all that is in the segment, and nothing newer that is not durable; see write_hint.
+        """
+        segment, self._to_hint = self._to_hint, None
+        if segment is not None and segment.end - segment.hinted > max(HINT_WORTH_BYTES, segment.end // 8):
+            write_hint(segment, self._keydir.locations_in(segment.slot))
 
     def _sync(self) -> None:
         """Make all that is written durable.
 
         Raises:
-            StorageError: it failed; from now on writes are refused.
+            WritesRefusedError: an fsync failed before, and took the promise with it.
+            StorageError: it fails now; from now on writes are refused.
         """
-        if self._active is None or self._active.durable == self._active.end:
+        if not self._unsynced_bytes():
             return
+        self._check_writable()
         try:
-            self._active.sync()
+            self._segments[-1].sync()
         except StorageError as error:
             self._refuse(f"an fsync failed: {error}")
             raise
@@ -545,8 +585,6 @@ class LogEngine(Engine):
         """
         with self._lock:
             self._check_open()
-            if self._unsynced_bytes():
-                self._check_writable()
             self._sync()
 
     def _unsynced_bytes(self) -> int:
@@ -588,9 +626,10 @@ class LogEngine(Engine):
         return max(self._options.compact_dead_bytes, int(total_bytes * self._options.compact_dead_ratio))
 
     def _compact(self, progress: Progress) -> None:
-        self._active = None
         if self._segments:
             self._seal(self._segments[-1])
+            self._write_due_hint()
+        self._keydir.recount({each.slot: each.record_bytes for each in self._segments})
         dead = self._keydir.dead
         weights = [
             Weight(each.record_bytes - dead.get(each.slot, 0), dead.get(each.slot, 0)) for each in self._segments
@@ -642,7 +681,7 @@ class LogEngine(Engine):
             self._check_open()
             if self._refusal is None and self._segments:
                 self._seal(self._segments[-1])
-                self._active = None
+                self._write_due_hint()
             pieces = [Source(each.name, each.memory, each.end) for each in self._segments]
         return copy(pieces, OsDisk(dest), progress)
 
@@ -678,16 +717,27 @@ class LogEngine(Engine):
         if ticker is not None:
             ticker.stop()  # without the lock, for the ticker may be waiting for it
         with self._lock:
-            self._active = None
             try:
-                if self._refusal is None and self._segments:
-                    self._seal(self._segments[-1])
+                self._seal_for_good()
             finally:
+                self._active = None
                 for each in self._segments:
                     each.file.close()
                 self._entries = {}
                 self._segments, self._by_slot = [], {}
                 self._release()
+
+    def _seal_for_good(self) -> None:
+        """Seal the log at its closing; a disk too full for that is no loss, for all that was written is durable."""
+        if self._refusal is not None or not self._segments:
+            return
+        try:
+            self._seal(self._segments[-1])
+        except StorageError as error:
+            if self._refusal is not None:
+                raise
+            logger.warning("%s: closed without a seal: %s", self._disk.path, error)
+        self._write_due_hint()
 
     def _refuse(self, reason: str) -> None:
         """From now on take no writes."""

@@ -5,12 +5,54 @@ place itself; what differs is what comes behind. Each record carries the waterma
 which the file was known to be durable. So a sound record *behind* the bad bytes whose watermark lies *above* them
 testifies that they were once safely on the disk. Then it is rot, and cutting would lose in silence what was promised.
 
+A store that was closed testifies in a second way: a sealed file's length is never one that a file with room ahead
+has. In such a file, what is bad is rot, too, unless it is the beginning of a record whose end is missing: then the
+file was cut short behind our back, and what is left is as good as after a crash.
+
 Without watermarks a flipped bit in an old record cuts off everything after it: in a trial, one flip in four did.
 """
 
 from zlib import crc32
 
-from kvs.log.record import ENVELOPE_BYTES, HEADER, RESIDUE, START, is_plausible
+from kvs.log.disk import Memory
+from kvs.log.record import (
+    ENVELOPE_BYTES,
+    HEADER,
+    HEADER_BYTES,
+    RESIDUE,
+    SEAL,
+    START,
+    TOMBSTONE,
+    VALUE,
+    is_plausible,
+)
+from kvs.log.segment import ROOM_UNIT_BYTES
+
+
+def why_rot(memory: Memory, bad_at: int, seed: int, sequence: int) -> str | None:
+    """Say what testifies that the bad bytes of the last segment were once durable; None if they are a torn tail.
+
+    Args:
+        memory: the segment's bytes.
+        bad_at: the offset of the bad bytes.
+        seed: what the file's checksums begin with.
+        sequence: the sequence of the last good record before them.
+    """
+    behind = memory[bad_at:]
+    if len(memory) % ROOM_UNIT_BYTES and not _is_unfinished(behind, sequence):
+        return "the file was sealed"
+    used_bytes = len(behind.rstrip(b"\0")) + ENVELOPE_BYTES  # some more: a last record may itself end with zeros
+    witness = find_witness(behind[:used_bytes], bad_at, seed, sequence)
+    return None if witness is None else f"the record at {witness} says that it was durable"
+
+
+def _is_unfinished(data: bytes, sequence: int) -> bool:
+    """Tell whether these bytes are the beginning of the next record, whose end is missing; or nothing at all."""
+    if len(data) < HEADER_BYTES:
+        return not data or data[0] in {VALUE, TOMBSTONE, SEAL}
+    kind, flags, key_size, value_size, this_sequence, _ = HEADER.unpack_from(data)
+    is_next = this_sequence > sequence and is_plausible(kind, flags, key_size, value_size)
+    return is_next and ENVELOPE_BYTES + key_size + value_size > len(data)
 
 
 def find_witness(data: bytes, bad_at: int, seed: int, sequence: int) -> int | None:

@@ -6,14 +6,17 @@ Works on any directory, in any state, and changes nothing. Opening a store stops
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from kvs.engine import Progress
 from kvs.errors import CorruptRecordError, StoreMissingError
-from kvs.log import files, header, hint, marker
+from kvs.log import files, header, hint, marker, tail
 from kvs.log.disk import Disk, Memory, OsDisk
 from kvs.log.files import SegmentName
+from kvs.log.header import SegmentHeader
 from kvs.log.keydir import pack
 from kvs.log.lostseed import find_seed
+from kvs.log.segment import read_header
 from kvs.log.walk import Piece, walk
 
 
@@ -69,6 +72,7 @@ class SegmentFile:
     name: SegmentName
     path: str
     memory: Memory
+    first_id: int
     seed: int | None
     is_last: bool
 
@@ -91,6 +95,7 @@ def check(path: str | os.PathLike[str], progress: Progress | None = None) -> Che
         _check_marker(disk, names, report)
         segment_files = find_files(disk, names)
         report.segments = len(segment_files)
+        _check_gaps(disk, segment_files, report)
         total_bytes = sum(len(each.memory) for each in segment_files)
         for each in segment_files:
             _check_segment(each, report)
@@ -128,10 +133,11 @@ def find_files(disk: Disk, names: list[str]) -> list[SegmentFile]:
         file = disk.open(name.data, writable=False)
         memory = file.memory
         file.close()
-        head = header.decode(memory[: header.SIZE_BYTES])
+        head = _header_of(disk, name, memory)
         seed = head.seed if head is not None else _seed_without_header(disk, name, names, memory)
-        found.append(SegmentFile(name, f"{disk.path}/{name.data}", memory, seed, is_last=not found))
         covered_from = name.id if head is None else head.first_id
+        path = f"{disk.path}/{name.data}"
+        found.append(SegmentFile(name, path, memory, covered_from, seed, is_last=not found))
     return found[::-1]
 
 
@@ -146,6 +152,18 @@ def pieces_with_losses(segment_file: SegmentFile) -> Iterator[tuple[Piece, int |
         if piece.kind == "bad" and before and after and before.record and after.record:
             lost = after.record.sequence - before.record.sequence - 1
         yield piece, None if segment_file.name.generation else lost
+
+
+def _header_of(disk: Disk, name: SegmentName, memory: Memory) -> SegmentHeader | None:
+    """Return a data file's header, or None where it is damaged.
+
+    Raises:
+        UnsupportedFormatError: it is of a later version.
+    """
+    try:
+        return read_header(disk, name, memory[: header.SIZE_BYTES])
+    except CorruptRecordError:
+        return None
 
 
 def _seed_without_header(disk: Disk, name: SegmentName, names: list[str], memory: Memory) -> int | None:
@@ -167,12 +185,21 @@ def _check_marker(disk: Disk, names: list[str], report: CheckReport) -> None:
             raise StoreMissingError(f"there is no store in {disk.path}")
 
 
+def _check_gaps(disk: Disk, segment_files: list[SegmentFile], report: CheckReport) -> None:
+    """Note segments that are missing between the others."""
+    expected_id = 1
+    for each in segment_files:
+        if each.first_id > expected_id:
+            path = f"{disk.path}/{SegmentName(expected_id, 0).data}"
+            report.findings.append(Finding(path, 0, 0, f"segment {expected_id}", "no file that holds it"))
+        expected_id = each.name.id + 1
+
+
 def _check_segment(segment_file: SegmentFile, report: CheckReport) -> None:
     """Count a file's records, and note what else is in it."""
     walked = [*pieces_with_losses(segment_file)]
     report.records += sum(piece.record is not None for piece, _ in walked)
-    may_be_torn = segment_file.is_last and segment_file.name.generation == 0
-    tail_at = _torn_tail_at([piece for piece, _ in walked]) if may_be_torn else len(segment_file.memory)
+    tail_at = torn_tail_at(segment_file, [piece for piece, _ in walked])
     for piece, lost in walked:
         if piece.offset >= tail_at:
             report.torn_bytes += piece.size_bytes if piece.kind != "room" else 0
@@ -181,25 +208,30 @@ def _check_segment(segment_file: SegmentFile, report: CheckReport) -> None:
                 segment_file.path, piece.offset, piece.size_bytes, piece.bad.expected, piece.bad.found, lost
             )
             report.findings.append(finding)
-    last = walked[-1][0].kind if walked else "bad"
-    if not may_be_torn and last not in {"seal", "bad"}:
+    must_be_sealed = not segment_file.is_last or segment_file.name.generation
+    if must_be_sealed and (not walked or walked[-1][0].kind not in {"seal", "bad"}):
         end = len(segment_file.memory)
         report.findings.append(Finding(segment_file.path, end, 0, "a seal at the end of the file", "its end"))
 
 
-def _torn_tail_at(pieces: list[Piece]) -> int:
-    """Return where the torn tail of the last segment begins, by the rule that recovery goes by; see kvs.log.tail."""
-    sound = 0
-    while sound < len(pieces) and pieces[sound].kind not in {"bad", "room"}:
-        sound += 1
-    bad_at = pieces[sound].offset if sound < len(pieces) else sum(piece.size_bytes for piece in pieces)
-    if any(piece.record is not None and piece.record.watermark > bad_at for piece in pieces[sound:]):
-        return sum(piece.size_bytes for piece in pieces)  # a witness: it is rot, and no tail
-    for piece in reversed(pieces[:sound]):  # a batch without its last record goes with the tail
+def torn_tail_at(segment_file: SegmentFile, pieces: list[Piece]) -> int:
+    """Return where the torn tail of a data file begins, by the rule that recovery goes by; see kvs.log.tail."""
+    end = len(segment_file.memory)
+    if not segment_file.is_last or segment_file.name.generation:
+        return end
+    sound = [*takewhile(lambda piece: piece.kind not in {"bad", "room"}, pieces)]
+    tail_at = sum(piece.size_bytes for piece in sound)
+    sequence = max((piece.record.sequence for piece in sound if piece.record), default=0)
+    if tail_at < header.SIZE_BYTES:
+        return end if len(pieces) > 1 and pieces[-1].kind != "room" else tail_at
+    seed = segment_file.seed
+    if tail_at < end and seed is not None and tail.why_rot(segment_file.memory, tail_at, seed, sequence) is not None:
+        return end
+    for piece in reversed(sound):  # a batch without its last record goes with the tail
         if piece.record is None or not piece.record.has_more:
             break
-        bad_at = piece.offset
-    return bad_at
+        tail_at = piece.offset
+    return tail_at
 
 
 def _check_hint(disk: Disk, segment_file: SegmentFile, names: list[str], report: CheckReport) -> None:
