@@ -11,8 +11,10 @@ ARABIC_DIGITS = f"{chr(0x660) * 9}{chr(0x667)}.data"
 FOREIGN = [
     "", "notes.txt", "7.data", "000000007.data", "00000000007.data", "0000000007.DATA", "0000000007.data ",
     " 0000000007.data", "0000000007.data\n", "0000000007.data~", "0000000007-.data", "0000000007-0.data",
-    "0000000007-01.data", "0000000007--1.data", "-1.data", "0000000007", "0000000007.lock", ARABIC_DIGITS,
-    "engine", "LOCK.tmp", "backup/0000000007.data", "0000000007.data.gz", "4294967296.data", "0000000007-4294967296.data",
+    "0000000007-01.data", "0000000007--1.data", "-1.data", "0000000007", "0000000007.lock",
+    ARABIC_DIGITS,
+    "engine", "LOCK.tmp", "backup/0000000007.data", "0000000007.data.gz",
+    "4294967296.data", "0000000007-4294967296.data",
 ]  # fmt: skip
 
 
