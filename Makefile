@@ -1,0 +1,67 @@
+# The one door for chores. `make` alone lists them.
+#
+# Everything happens in .venv, which is made on first use and made anew when pyproject.toml changes.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help tour test check lint format bench versions clean
+.DEFAULT_GOAL := help
+
+help:  ## List the chores
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+tour: $(VENV)/run.stamp  ## Set up, and see the database at work on real data, in about a minute
+	@$(BIN)/kvs tour
+
+test: $(VENV)/test.stamp  ## Set up, and run every test
+	$(PYTEST) -q tests
+
+check: lint test  ## What CI runs: linters, types, every test, the tour
+	$(BIN)/kvs tour > /dev/null
+
+lint: $(VENV)/check.stamp
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(VENV)/check.stamp  ## Lay out the code, and mend what ruff can mend
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(VENV)/compare.stamp  ## Measure the store beside RocksDB and LMDB, in one run
+	$(BIN)/kvs bench
+
+versions:  ## Run the course's suites on each supported Python that is installed
+	@for version in 3.11 3.12 3.13; do \
+	  if python$$version --version > /dev/null 2>&1; then \
+	    $(MAKE) --no-print-directory $(VENV)-$$version/test.stamp VENV=$(VENV)-$$version PYTHON=python$$version && \
+	    $(VENV)-$$version/bin/python -m pytest -q tests/stage1 tests/stage2 || exit 1; \
+	  else echo "python$$version is not here: left out"; fi; \
+	done
+
+clean:  ## Remove what the chores made
+	rm -rf .venv .venv-* dist .mypy_cache .ruff_cache .hypothesis .coverage
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "kvs needs Python 3.11 or newer: make PYTHON=python3.12 …")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run.stamp: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/test.stamp: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@ $(VENV)/run.stamp
+
+$(VENV)/check.stamp: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint]'
+	@touch $@ $(VENV)/test.stamp $(VENV)/run.stamp
+
+$(VENV)/compare.stamp: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[compare]'
+	@touch $@ $(VENV)/run.stamp

@@ -1,0 +1,64 @@
+"""kvs bench: measure the store beside others, in one run."""
+# ruff: noqa: PLC0415  # what measures is imported only to measure
+
+from typing import Annotated
+
+import typer
+
+from kvs.cli.command import Json
+from kvs.cli.text import put_line
+
+
+def run(
+    keys: Annotated[int, typer.Option(metavar="N", min=1, help="Keys in each round.")] = 100_000,
+    rounds: Annotated[int, typer.Option(metavar="N", min=1, help="Rounds; the stores take turns in each.")] = 5,
+    value_bytes: Annotated[int, typer.Option(metavar="N", min=0, help="Size of each value.")] = 100,
+    growth_keys: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Keys of the store whose opening and memory are measured.")
+    ] = 1_000_000,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the keys and values.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Measure sets, gets, scans, loads and openings beside RocksDB and LMDB, where these are installed.
+
+    pip install 'kvs[compare]' installs them. Absolute figures drift with the machine; the ratios are what counts.
+    """
+    import json
+    import tempfile
+    from dataclasses import asdict
+    from pathlib import Path
+
+    from rich.console import Console
+    from rich.progress import track
+
+    from kvs.bench import growth, report, workloads
+    from kvs.bench.contenders import contenders
+
+    candidates, versions = contenders()
+    workload = workloads.Workload.make(keys, value_bytes, seed)
+    measured: report.Rounds = {}
+    screen = Console(stderr=True)
+    turns = [(number, make) for number in range(rounds) for make in candidates]
+    with tempfile.TemporaryDirectory(prefix="kvs-bench-") as directory:
+        for turn, (_, make) in enumerate(track(turns, "measuring", console=screen, disable=not screen.is_terminal)):
+            rates = workloads.run(make, workload, f"{directory}/{turn}", f"{directory}/{turn}-bulk")
+            measured.setdefault(make.label, []).append(rates)
+        figures = report.summary(measured, versions)
+        if growth_keys:
+            pairs = workloads.Workload.make(growth_keys, value_bytes, seed).pairs
+            figures["growth"] = asdict(growth.measure(pairs, Path(directory) / "growth"))
+    if as_json:
+        put_line(json.dumps(figures, indent=2).encode())
+        return
+    console = Console()
+    title = f"{keys:,} keys of 16 bytes, values of {value_bytes}, {rounds} rounds, {figures['python']}"
+    report.show(console, figures, title)
+    if growth_keys:
+        found = figures["growth"]
+        rows = [
+            ("opened with hints", f"{found['open_with_hints'] / 1e6:.2f} M keys a second"),
+            ("opened without", f"{found['open_without_hints'] / 1e6:.2f} M records a second"),
+            ("memory", f"{found['bytes_per_key']:.0f} bytes a key"),
+            ("a dict of the same", f"{found['dict_bytes_per_key']:.0f} bytes a key"),
+        ]
+        report.show_rows(console, f"A store of {growth_keys:,} keys", rows)
