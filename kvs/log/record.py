@@ -40,8 +40,9 @@ TOMBSTONE: Final = 2
 SEAL: Final = 3
 MORE: Final = 1
 
-START: Final = re.compile(rb"[%c-%c][\x00-%c]" % (VALUE, SEAL, MORE), re.DOTALL)
-"""The two bytes with which every record begins, for those who must look for one among other bytes."""
+START: Final = re.compile(rb"(?=[%c-%c][\x00-%c])" % (VALUE, SEAL, MORE), re.DOTALL)
+"""Finds the places where the two bytes stand with which every record begins, for those who must look for one among
+other bytes. It looks ahead without consuming: the byte before a record may be such a first byte, too."""
 
 assert HEADER.size == HEADER_BYTES  # noqa: S101  # the layout above, held to the code
 assert crc32(b"any" + crc32(b"any", 7).to_bytes(4, "little"), 7) == RESIDUE  # noqa: S101
