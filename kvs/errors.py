@@ -70,7 +70,7 @@ class StoreMissingError(StorageError):
 
 
 class StoreLockedError(StorageError):
-    """Another process, or another handle in this one, owns the directory.
+    """Another process, or another handle in this one, has the directory open.
 
     Nothing needs cleaning: the lock goes with its owner, however that ends.
 

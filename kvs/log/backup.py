@@ -44,7 +44,7 @@ class BackupReport:
 def copy(sources: Sequence[Source], dest: Disk, progress: Progress | None = None) -> BackupReport:
     """Copy segments into a directory and make it a store, durably.
 
-    The ENGINE file says "unfinished-backup" from before the first segment until after the last, so that what a crash
+    The ENGINE file says "unfinished-copy" from before the first segment until after the last, so that what a crash
     leaves is refused by every engine, and replaced by the next backup.
 
     Raises:
@@ -53,8 +53,8 @@ def copy(sources: Sequence[Source], dest: Disk, progress: Progress | None = None
     dest.make()
     lock = dest.lock(exclusive=True, in_child=lambda: None)
     try:
-        _make_way(dest)
-        marker.write(dest, marker.UNFINISHED_BACKUP)
+        make_way(dest)
+        marker.write(dest, marker.UNFINISHED)
         total_bytes, done_bytes = sum(source.end for source in sources), 0
         for source in sources:
             dest.write(source.name.data, _chunks(source, done_bytes, total_bytes, progress), sync=True)
@@ -91,14 +91,17 @@ def restore(
             lock.release()
 
 
-def _make_way(dest: Disk) -> None:
-    """Clear what an unfinished backup left; refuse where there is a store."""
-    names = dest.list()
-    if files.ENGINE in names and dest.read(files.ENGINE).startswith(marker.UNFINISHED_BACKUP.encode()):
-        for name in files.ours(names):
-            if name != files.ENGINE:  # last of all to be replaced
-                dest.unlink(name)
-    elif files.ours(names):
+def make_way(dest: Disk) -> None:
+    """Clear what an unfinished backup or repair left; refuse where there is a store.
+
+    Raises:
+        StorageError: there is one.
+    """
+    names = files.ours(dest.list())
+    if files.ENGINE in names and dest.read(files.ENGINE).startswith(marker.UNFINISHED.encode()):
+        for name in sorted(names, key=lambda name: name == files.ENGINE):  # what says that it is unfinished goes last
+            dest.unlink(name)
+    elif names:
         raise StorageError(f"there is a store in {dest.path} already")
 
 

@@ -7,12 +7,13 @@ a crash leaves behind.
 
 Order, and what would break without it:
     1. write the merged segment under a temporary name, and sync it    else its name could come without its bytes
-    2. sync the active segment                                         an old version is dropped because a newer one
+    2. sync the active segment; LogEngine seals it                     an old version is dropped because a newer one
                                                                        exists; were that one only in memory, a power
                                                                        failure would take both
     3. rename it; sync the directory                                   the point of no return
     4. move the keydir's entries, each unless it has a newer value     else a set of meanwhile would be undone
-    5. let go of the old segments, unlink them, sync the directory     else a later merge could find them again
+    5. let go of the old segments, unlink them, sync the directory     before step 3 is durable, a power failure could
+                                                                       take the new name and leave the unlinks
 
 Tombstones: one is needed as long as an older segment may still hold a value of its key. When every older segment is
 free of dead bytes, none does: the value would be dead there.

@@ -9,7 +9,8 @@ Contract:
     2. Every OSError leaves as a StorageError, with the OSError as its cause.
     3. A file is an array of bytes, mapped into memory. A store to it survives the death of the process, as write(2)
        does, for the page cache has it; unlike write(2) it costs no system call. Room is allocated before it is
-       mapped, so that a full disk is an error in `grow` and not a signal later.
+       mapped, so that a full disk is an error in `grow` and not a signal later. (A signal, SIGBUS, is still what a
+       process gets that reads a mapped sector which the drive cannot read, or where somebody else cut the file.)
 """
 
 import contextlib
@@ -394,8 +395,12 @@ def _sync(fd: int) -> None:
 
 
 def _sync_dir(path: str) -> None:
+    """Bring a directory's names to the disk itself."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(fd)
+        if hasattr(fcntl, "F_FULLFSYNC"):
+            fcntl.fcntl(fd, fcntl.F_FULLFSYNC)
+        else:
+            os.fsync(fd)
     finally:
         os.close(fd)

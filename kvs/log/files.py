@@ -75,6 +75,12 @@ def with_ending(names: Iterable[str], ending: str) -> list[SegmentName]:
     return sorted(found[0] for found in parsed if found is not None and found[1] == ending)
 
 
+def age(name: str) -> tuple[int, int]:
+    """Return a number by which the files of a store sort from old to new; those that are no segment's come first."""
+    found = parse(name)
+    return found[0] if found else (0, 0)
+
+
 def ours(names: Iterable[str]) -> list[str]:
     """Return those names that belong to a log store, the lock apart."""
     return [name for name in names if name in {ENGINE, ENGINE_TEMPORARY} or parse(name) is not None]

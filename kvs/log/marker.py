@@ -13,7 +13,8 @@ from kvs.log.files import ENGINE, ENGINE_TEMPORARY, with_ending
 from kvs.log.header import VERSION
 
 FAMILY: Final = "log"
-UNFINISHED_BACKUP: Final = "unfinished-backup"
+UNFINISHED: Final = "unfinished-copy"
+"""What the file says while a backup or a repair is making the store."""
 _LINE: Final = re.compile(rb"([a-z][a-z0-9-]{0,63}) ([0-9]{1,9})\n")
 
 

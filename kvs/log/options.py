@@ -16,7 +16,7 @@ class LogOptions:
     Args:
         sync: when writes are made durable: "always" before each is acknowledged, "interval" at least once an
             interval, "none" when the system likes. All of them survive the death of the process.
-        sync_interval_s: the interval, in seconds: what a power failure may take at most.
+        sync_interval_s: the interval, in seconds: what a power failure may take at most, and the time of an fsync.
         segment_bytes: a segment is sealed, and the next begun, before it grows beyond this.
         compact_dead_bytes: compaction waits until so many bytes are dead,
         compact_dead_ratio: and such a part of all bytes.

@@ -21,7 +21,7 @@ from kvs.log.files import SegmentName
 from kvs.log.keydir import SLOT_SHIFT, Keydir
 from kvs.log.record import Bad
 from kvs.log.replay import Replay, replay
-from kvs.log.segment import ROOM_UNIT_BYTES, Segment
+from kvs.log.segment import SECTOR_BYTES, Segment
 
 logger = logging.getLogger(__name__)
 
@@ -125,7 +125,7 @@ def _was_never_used(disk: Disk, name: SegmentName) -> bool:
     memory = file.memory
     file.close()
     head, rest = memory[: header.SIZE_BYTES], memory[header.SIZE_BYTES :]
-    has_room = len(memory) < header.SIZE_BYTES or len(memory) % ROOM_UNIT_BYTES == 0
+    has_room = len(memory) < header.SIZE_BYTES or len(memory) % SECTOR_BYTES == 0
     return name.generation == 0 and has_room and not header.has_sound_checksum(head) and not rest.strip(b"\0")
 
 
@@ -166,7 +166,8 @@ def _judge_tail(segment: Segment, state: Replay) -> int:
     """
     if state.flaw is None:
         return 0
-    why = tail.why_rot(segment.memory, state.flaw_at, segment.seed, state.sequence)
+    follows_seal = state.is_sealed and state.flaw_at == state.end
+    why = tail.why_rot(segment.memory, state.flaw_at, segment.seed, state.sequence, follows_seal=follows_seal)
     if why is not None:
         raise segment.corrupt(state.flaw_at, Bad(state.flaw.expected, f"{state.flaw.found}, though {why}"))
     torn_bytes = state.flaw_at - state.end + len(segment.memory[state.flaw_at :].rstrip(b"\0"))

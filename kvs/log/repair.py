@@ -7,7 +7,8 @@ from typing import Final
 
 from kvs.engine import Op, Progress
 from kvs.errors import StorageError
-from kvs.log import files
+from kvs.log import marker
+from kvs.log.backup import make_way
 from kvs.log.disk import OsDisk
 from kvs.log.store import LogEngine
 from kvs.log.verify import Finding, Locked, SegmentFile, find_files, pieces_with_losses, torn_tail_at
@@ -45,14 +46,15 @@ def repair(src: str | os.PathLike[str], dest: str | os.PathLike[str], progress: 
     """
     report = RepairReport()
     new = OsDisk(dest)
-    if new.exists() and files.ours(new.list()):
-        raise StorageError(f"there is a store in {new.path} already")
     with Locked(OsDisk(src)) as disk:
         segment_files = find_files(disk, disk.list())
         if not segment_files:
             raise StorageError(f"there are no segments in {disk.path}")
         total_bytes, done_bytes = sum(len(each.memory) for each in segment_files), 0
+        new.make()
+        make_way(new)
         with LogEngine(new) as store:
+            marker.write(new, marker.UNFINISHED)
             for segment_file in segment_files:
                 for ops in _batches(segment_file, report):
                     store.write(ops)
@@ -60,6 +62,7 @@ def repair(src: str | os.PathLike[str], dest: str | os.PathLike[str], progress: 
                 if progress is not None:
                     progress(done_bytes, total_bytes)
             report.keys = len(store)
+        marker.write(new)
     return report
 
 

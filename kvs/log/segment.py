@@ -6,8 +6,8 @@ Invariants:
     1. Bytes before `end` never change. So a slice of them may be read at any time, by anybody.
     2. `durable` <= `end`: what lies before `durable` was fsynced. Each record carries it as its watermark.
     3. A seal is written only when all before it is durable: it says so to whoever finds a bad record there.
-    4. A sealed segment ends with its seal, to the byte. Its length tells that it was sealed: see ROOM_UNIT_BYTES. So
-       when zeros stand where the seal should, they are rot, and not room.
+    4. A sealed segment ends with its seal, to the byte, and its length tells that it was sealed: see SECTOR_BYTES. So
+       when its last sector is zeros, that is rot, and not room.
 """
 
 from typing import Final
@@ -23,10 +23,11 @@ MAX_SEGMENT_BYTES: Final = 1 << 31
 """Offsets have 32 bits, and the largest batch must fit behind the largest segment that is not full."""
 FIRST_ROOM_BYTES: Final = 64 * 1024
 MAX_GROWTH_BYTES: Final = 16 * 1024 * 1024
-ROOM_UNIT_BYTES: Final = 512
-"""While a segment has room allocated ahead, its length is a multiple of this; once sealed, it never is."""
+SECTOR_BYTES: Final = 512
+"""The unit in which disks lose bytes. While a segment has room allocated ahead, its length is a multiple of this; once
+it is sealed it never is, and the last, unfull sector holds the seal from its first byte to its last."""
 SEAL_ROOM_BYTES: Final = 2 * record.ENVELOPE_BYTES
-"""Kept free behind the records: for a seal, and for a second one where the first would end at such a multiple."""
+"""Kept free behind the records: for a seal, and for a second one where the first would reach the end of a sector."""
 
 
 class Segment:
@@ -126,7 +127,7 @@ class Segment:
         need = self.end + size_bytes + SEAL_ROOM_BYTES
         if need > have:
             size = max(need, have + min(have, MAX_GROWTH_BYTES), FIRST_ROOM_BYTES)
-            self.file.grow(-(-size // ROOM_UNIT_BYTES) * ROOM_UNIT_BYTES)
+            self.file.grow(-(-size // SECTOR_BYTES) * SECTOR_BYTES)
             self.memory = self.file.memory
         self.room = min(len(self.memory) - SEAL_ROOM_BYTES, max(limit_bytes, self.end + size_bytes))
 
@@ -168,7 +169,7 @@ class Segment:
         """
         self.sync()
         self.sequence = sequence
-        while self.sealed < self.end or self.end % ROOM_UNIT_BYTES == 0:
+        while self.sealed < self.end or self.end % SECTOR_BYTES < record.ENVELOPE_BYTES:
             self.sequence += 1
             self.append(record.encode(record.SEAL, b"", b"", self.sequence, self.durable, self.seed))
             self.seal_bytes += record.ENVELOPE_BYTES

@@ -215,8 +215,8 @@ class LogEngine(Engine):
 
     def _erase(self) -> None:
         """Take away the store that was here."""
-        for name in files.ours(self._disk.list()):
-            self._disk.unlink(name)
+        for name in sorted(files.ours(self._disk.list()), key=files.age, reverse=True):
+            self._disk.unlink(name)  # newest first: should we be interrupted, what is left is how it once was
         self._disk.sync_dir()
 
     def _release(self) -> None:
@@ -413,6 +413,9 @@ class LogEngine(Engine):
         except StorageError as error:
             for ticket in tickets:
                 ticket.error = ticket.error if ticket.error is not _UNFINISHED else error
+        except BaseException:
+            self._to_hint = None  # it would leave out what did not get into the index
+            raise
         finally:  # also when Ctrl-C comes between: nobody may take silence for an acknowledgement
             for ticket in tickets:
                 ticket.is_done = True
@@ -477,7 +480,15 @@ class LogEngine(Engine):
         return written
 
     def _publish(self, written: _Written) -> None:
-        """Let the index say what the log says."""
+        """Let the index say what the log says, all of it, also when Ctrl-C comes between the steps."""
+        try:
+            self._point_at(written)
+        except BaseException:
+            self._point_at(written)  # what it counts twice as dead, the next compaction counts anew
+            raise
+
+    def _point_at(self, written: _Written) -> None:
+        """Point the keys of a write at their records."""
         keydir, entries = self._keydir, self._entries
         for key in entries.keys() & written.values.keys():
             old = entries[key]
@@ -581,7 +592,8 @@ class LogEngine(Engine):
         """Return when every write so far is on the disk itself.
 
         Raises:
-            StorageError: it failed; from now on writes are refused.
+            WritesRefusedError: an fsync failed before, and took the promise with it.
+            StorageError: it fails now; from now on writes are refused.
         """
         with self._lock:
             self._check_open()

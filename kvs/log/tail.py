@@ -1,13 +1,15 @@
 """Torn tail or rot? What bad bytes at the end of the log mean.
 
-A crash leaves a torn tail: records that nobody was promised. It is cut, and nothing is lost. Rot looks the same at the
-place itself; what differs is what comes behind. Each record carries the watermark of its moment: the offset up to
-which the file was known to be durable. So a sound record *behind* the bad bytes whose watermark lies *above* them
-testifies that they were once safely on the disk. Then it is rot, and cutting would lose in silence what was promised.
+A crash leaves a torn tail: records that were not durable yet. It is cut, and nothing is lost that was promised. Rot
+looks the same at the place itself; what differs is what comes behind. Each record carries the watermark of its moment:
+the offset up to which the file was known to be durable. So a sound record *behind* the bad bytes whose watermark lies
+*above* them is a witness: they were once safely on the disk. Then it is rot, and cutting would lose in silence what was
+promised.
 
-A store that was closed testifies in a second way: a sealed file's length is never one that a file with room ahead
-has. In such a file, what is bad is rot, too, unless it is the beginning of a record whose end is missing: then the
-file was cut short behind our back, and what is left is as good as after a crash.
+A store that was closed testifies in a second way. A file with room ahead ends with a full sector; a sealed one never
+does, and its last sector holds the seal. When that last, unfull sector is nothing but zeros, a disk has lost it. Two
+things look like it and are not: a record of zeros that was cut short behind our back, which is as good as after a
+crash; and zeros added directly behind a seal, which can be no loss, for a seal is never where a sector ends.
 
 Without watermarks a flipped bit in an old record cuts off everything after it: in a trial, one flip in four did.
 """
@@ -26,10 +28,10 @@ from kvs.log.record import (
     VALUE,
     is_plausible,
 )
-from kvs.log.segment import ROOM_UNIT_BYTES
+from kvs.log.segment import SECTOR_BYTES
 
 
-def why_rot(memory: Memory, bad_at: int, seed: int, sequence: int) -> str | None:
+def why_rot(memory: Memory, bad_at: int, seed: int, sequence: int, *, follows_seal: bool) -> str | None:
     """Say what testifies that the bad bytes of the last segment were once durable; None if they are a torn tail.
 
     Args:
@@ -37,13 +39,17 @@ def why_rot(memory: Memory, bad_at: int, seed: int, sequence: int) -> str | None
         bad_at: the offset of the bad bytes.
         seed: what the file's checksums begin with.
         sequence: the sequence of the last good record before them.
+        follows_seal: whether that record is a seal.
     """
     behind = memory[bad_at:]
-    if len(memory) % ROOM_UNIT_BYTES and not _is_unfinished(behind, sequence):
-        return "the file was sealed"
     used_bytes = len(behind.rstrip(b"\0")) + ENVELOPE_BYTES  # some more: a last record may itself end with zeros
     witness = find_witness(behind[:used_bytes], bad_at, seed, sequence)
-    return None if witness is None else f"the record at {witness} says that it was durable"
+    if witness is not None:
+        return f"the record at {witness} says that it was durable"
+    last_sector = memory[len(memory) - len(memory) % SECTOR_BYTES :]
+    if last_sector and not last_sector.strip(b"\0") and not follows_seal and not _is_unfinished(behind, sequence):
+        return "the file was sealed, and its last sector is zeros"
+    return None
 
 
 def _is_unfinished(data: bytes, sequence: int) -> bool:
@@ -76,7 +82,7 @@ def find_witness(data: bytes, bad_at: int, seed: int, sequence: int) -> int | No
         kind, flags, key_size, value_size, this_sequence, watermark = HEADER.unpack_from(data, start)
         stop = start + ENVELOPE_BYTES + key_size + value_size
         if (
-            bad_at < watermark <= bad_at + start
+            watermark > bad_at
             and this_sequence > sequence
             and stop <= len(data)
             and is_plausible(kind, flags, key_size, value_size)

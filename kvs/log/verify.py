@@ -221,12 +221,14 @@ def torn_tail_at(segment_file: SegmentFile, pieces: list[Piece]) -> int:
         return end
     sound = [*takewhile(lambda piece: piece.kind not in {"bad", "room"}, pieces)]
     tail_at = sum(piece.size_bytes for piece in sound)
-    sequence = max((piece.record.sequence for piece in sound if piece.record), default=0)
     if tail_at < header.SIZE_BYTES:
         return end if len(pieces) > 1 and pieces[-1].kind != "room" else tail_at
-    seed = segment_file.seed
-    if tail_at < end and seed is not None and tail.why_rot(segment_file.memory, tail_at, seed, sequence) is not None:
-        return end
+    if tail_at < end and segment_file.seed is not None:
+        sequence = max((piece.record.sequence for piece in sound if piece.record), default=0)
+        follows_seal = sound[-1].kind == "seal"
+        why = tail.why_rot(segment_file.memory, tail_at, segment_file.seed, sequence, follows_seal=follows_seal)
+        if why is not None:
+            return end
     for piece in reversed(sound):  # a batch without its last record goes with the tail
         if piece.record is None or not piece.record.has_more:
             break

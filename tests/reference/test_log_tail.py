@@ -29,7 +29,6 @@ def test_later_watermark_testifies() -> None:
     [
         pytest.param(behind(AT), id="watermark at the bad bytes: they were not durable"),
         pytest.param(behind(0), id="no watermark"),
-        pytest.param(behind(AT + len(BAD) + 1), id="watermark behind its own record: no writer says that"),
         pytest.param(behind(AT + 1, sequence=8), id="a sequence not after the last good record's"),
         pytest.param(behind(AT + 1, seed=SEED + 1), id="a record of another file"),
         pytest.param(behind(AT + 1)[:-1], id="a record cut short"),
