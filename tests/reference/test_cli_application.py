@@ -5,11 +5,14 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.cli import Cli
 from support.target import Target
+
+from kvs.cli.directory import held_interrupts
 
 DEADLINE_S = 15
 LINUX_ONLY = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
@@ -19,6 +22,14 @@ def start(target: Target, *words: str, **settings: object) -> "subprocess.Popen[
     """Start a command without waiting for it."""
     environment = target.environment() | dict(settings.pop("env", {}))
     return subprocess.Popen([*target.command, *words], env=environment, stderr=subprocess.PIPE, **settings)
+
+
+@pytest.fixture(autouse=True)
+def heard_interrupts() -> Iterator[None]:
+    """Let children hear Ctrl-C even where this run itself was started in the background, with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def test_kvs_alone_prints_help_to_stdout(cli: Cli) -> None:
@@ -59,6 +70,24 @@ def test_the_error_after_a_lone_double_dash_hint_is_right(cli: Cli) -> None:
     """The hint given with the refusal works: after a lone `--` anything is a key."""
     assert b"'--'" in cli("get", "--bogus").stderr
     cli("get", "--", "--bogus").expect(stdout=b"Key not found\n", stderr=b"")
+
+
+def test_an_options_value_may_look_like_an_option(cli: Cli) -> None:
+    """What follows an option that takes a value is that value, whatever it looks like."""
+    cli("get", "k", "--dir", "--odd").expect(stdout=b"Key not found\n", stderr=b"")
+
+
+def test_interrupts_are_held_until_a_write_is_done() -> None:
+    """Ctrl-C in the middle of a write comes after it; where it was ignored, as in the background, it stays so."""
+    done = False
+    with pytest.raises(KeyboardInterrupt), held_interrupts():
+        os.kill(os.getpid(), signal.SIGINT)
+        done = True
+    assert done
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with held_interrupts():
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
 def test_get_imports_only_what_it_uses(target: Target) -> None:

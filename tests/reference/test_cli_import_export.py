@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,14 @@ def contents(directory: Path) -> dict[bytes, bytes]:
 def random_pairs(rng: random.Random, count: int) -> dict[bytes, bytes]:
     """Return pairs of random bytes, the empty key and value among them."""
     return {b"": b"", **{rng.randbytes(rng.randrange(1, 12)): rng.randbytes(rng.randrange(40)) for _ in range(count)}}
+
+
+@pytest.fixture(autouse=True)
+def heard_interrupts() -> Iterator[None]:
+    """Let children hear Ctrl-C even where this run itself was started in the background, with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("ending", FORMATS)
