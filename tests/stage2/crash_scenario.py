@@ -1,4 +1,4 @@
-"""What `support.crash_points` plays: a store's whole life, in 40 steps.
+"""What `support.crash_points` plays: a store's whole life, in 30 steps.
 
 It begins with a store that was not closed and has a torn tail, so opening it is a recovery. Then come writes,
 rotations, merges at command and by themselves, and a clean close.
@@ -16,9 +16,9 @@ from support.history import History, Step, random_steps
 from kvs import LogEngine
 
 PREPARED_STEPS: Final = 12
-STEPS: Final = 40
-COMPACT_AFTER: Final = (16, 30)
-SYNC_AFTER: Final = (20, 34)
+STEPS: Final = 30
+COMPACT_AFTER: Final = (16, 25)
+SYNC_AFTER: Final = (20, 28)
 
 
 def history() -> History:

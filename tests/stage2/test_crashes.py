@@ -152,7 +152,8 @@ def test_crash_at_any_step(target: Target, scratch: Path, sync: str) -> None:
         count += 1
         acknowledged = max(point["acknowledged"], PREPARED_STEPS)
         durable = max(point["durable"], PREPARED_STEPS)
-        for kind, at_least in (("killed", acknowledged), ("unsynced", durable), ("unnamed", durable)):
+        for kind in ("killed", "unsynced", "unnamed", "unlinked"):
+            at_least = acknowledged if kind == "killed" else durable
             where, image = f"{kind} before {point['call']}", point[kind]
             if image not in reopened:
                 reopened[image] = reopen(scratch / "images" / image, where)

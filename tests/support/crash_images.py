@@ -1,11 +1,12 @@
 """What a disk may hold if the process died, or the power failed, right before one of its calls to the system.
 
 No process has to die for that: whatever it has written lies in files, and the rest would be lost with it. So before
-every call that changes something, three images of the directory are taken:
+every call that changes something, four images of the directory are taken:
 
     killed     as `kill -9` leaves it: everything written is there, a last write only by half
     unsynced   as a power cut may leave it: the names as they are, each file as its last fsync left it
     unnamed    as a power cut may leave it: the names as the directory's last fsync left them, files as above
+    unlinked   the same, but what was unlinked since then is gone: of changes to names, any may be the first on disk
 
 The functions are replaced before `kvs` is imported, so `from os import fsync` is seen, too. Stores into mapped memory
 are no calls, and what they wrote stands in the files all the same.
@@ -39,7 +40,7 @@ class CrashImages:
     Args:
         path: the store's directory.
         folder: takes the images, each in a folder named by its digest.
-        tell: called for each call with its words and the digests of the three images.
+        tell: called for each call with its words and the digests of the images.
 
     Threads: the lock lets one call at a time be looked at; background threads call the system, too.
     """
@@ -66,7 +67,8 @@ class CrashImages:
             killed = {name: read_whole(self._path / name) for name in names}
             unsynced = {name: self._synced.get(inode, b"") for name, inode in names.items()}
             unnamed = {name: self._synced.get(inode, b"") for name, inode in self._durable_names.items()}
-            kinds = {"killed": killed, "unsynced": unsynced, "unnamed": unnamed}
+            unlinked = {name: data for name, data in unnamed.items() if name in names}
+            kinds = {"killed": killed, "unsynced": unsynced, "unnamed": unnamed, "unlinked": unlinked}
             self._tell({"call": call} | {kind: self._save(files) for kind, files in kinds.items()})
             self._is_busy = False
 
