@@ -130,7 +130,7 @@ class Merge:
                 location = pack(segment.slot, at, found.size_bytes)
                 is_live = found.kind == VALUE and keydir.entries.get(found.key) == location
                 if is_live or (found.kind == TOMBSTONE and self._is_needed(found.key, keydir)):
-                    data = record.encode(found.kind, found.key, found.value, found.sequence, 0, seed)
+                    data = record.encode(found.kind, found.key, found.value, found.sequence, 0, seed ^ offset)
                     if is_live:
                         self.keys.append(found.key)
                         self.old.append(location)
@@ -139,7 +139,7 @@ class Merge:
                     yield data
                 progress(done + at + found.size_bytes, total)
             done += segment.end
-        yield record.encode(record.SEAL, b"", b"", self.sequence, offset, seed)
+        yield record.encode(record.SEAL, b"", b"", self.sequence, offset, seed ^ offset)
 
     def _is_needed(self, key: bytes, keydir: Keydir) -> bool:
         """Tell whether a tombstone must be kept; one for each key is enough."""

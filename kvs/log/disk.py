@@ -144,6 +144,8 @@ class OsFile:
             self._fd = os.open(path, flags, FILE_MODE)
             self._access = mmap.ACCESS_WRITE if flags & os.O_RDWR else mmap.ACCESS_READ
             self.memory: Memory = self._map(os.fstat(self._fd).st_size)
+        if not flags & os.O_RDWR:
+            self.close()  # the mapping is all that a reader needs, and descriptors are few
 
     def grow(self, size_bytes: int) -> None:
         """Extend the file with zeros, the room for them allocated."""

@@ -23,7 +23,7 @@ def find_seed(data: bytes) -> int | None:
     """Return the seed with which two neighbouring records in these bytes check out, or None.
 
     Args:
-        data: what is left of a data file.
+        data: the bytes of a data file, from its first on.
     """
     for tries, match in enumerate(START.finditer(data)):
         if tries == MAX_TRIES:
@@ -34,8 +34,8 @@ def find_seed(data: bytes) -> int | None:
         neighbour_stop = _stop_of_record(data, stop)
         if neighbour_stop is None:
             continue
-        seed = begin_of_crc(data[match.start() : stop], RESIDUE)
-        if crc32(data[stop:neighbour_stop], seed) == RESIDUE:
+        seed = begin_of_crc(data[match.start() : stop], RESIDUE) ^ match.start()
+        if crc32(data[stop:neighbour_stop], seed ^ stop) == RESIDUE:
             return seed
     return None
 

@@ -11,14 +11,14 @@ Layout (little-endian; frozen on disk as format version 1):
     16      4     watermark   offset up to which this file was known to be fsynced when the record was written
     20      k     key
     20+k    v     value
-    20+k+v  4     checksum    CRC-32 of all the above, begun with the file's seed
+    20+k+v  4     checksum    CRC-32 of all the above, begun with the file's seed xor the record's offset
 
 The checksum stands last so that one call checks a record: a CRC-32 run over data *and* its own CRC always ends at
 the same number, RESIDUE, whatever it began with. Beside a leading checksum, which needs a second slice or a
 memoryview, that made checked reads 1.1 to 1.3 times as fast.
 
-The seed is the checksum of the file's header, which holds a random salt. So a value that happens to look like a
-record, or a record of another file, is never taken for one.
+The file's seed is the checksum of its header, which holds a random salt. So a value that happens to look like a
+record is never taken for one, nor a record of another file, nor one of this file that a disk has put in the wrong place.
 """
 
 import re
@@ -79,7 +79,7 @@ class Bad(NamedTuple):
 def encode(
     kind: int, key: bytes, value: bytes, sequence: int, watermark: int, seed: int, *, has_more: bool = False
 ) -> bytes:
-    r"""Return the bytes of one record.
+    r"""Return the bytes of one record. Its checksum begins with `seed`; in a file, that is the file's xor the offset.
 
     >>> encode(VALUE, b"k", b"v", 7, 32, 0).hex(" ", -4)
     '01000100 01000000 07000000 00000000 20000000 6b761491 3a68'
@@ -89,7 +89,7 @@ def encode(
 
 
 def decode(buffer: bytes, offset: int, seed: int) -> Record | Bad:
-    r"""Read the record that begins at `offset`.
+    r"""Read the record that begins at `offset` of the buffer, and whose checksum begins with `seed`.
 
     >>> decode(encode(VALUE, b"k", b"v", 7, 32, 0), 0, 0)
     Record(kind=1, has_more=False, key=b'k', value=b'v', sequence=7, watermark=32)

@@ -138,7 +138,15 @@ def _believe_hint(disk: Disk, segment: Segment, names: list[str]) -> Replay | No
         return None
     locations = map((segment.slot << SLOT_SHIFT).__or__, said.places)
     fresh = dict(zip(said.keys, locations, strict=True))
-    return Replay(said.covered, said.sequence, fresh, set(said.removed), seal_bytes=said.seal_bytes, is_sealed=True)
+    return Replay(
+        said.covered,
+        said.sequence,
+        fresh,
+        set(said.removed),
+        seal_bytes=said.seal_bytes,
+        is_sealed=True,
+        watermark=said.covered,
+    )
 
 
 def _judge_end(segment: Segment, state: Replay, recovered: Recovered, *, is_last: bool) -> None:
@@ -182,6 +190,7 @@ def _take_in(segment: Segment, state: Replay, recovered: Recovered, hints_used: 
     segment.sealed = state.end if state.is_sealed else header.SIZE_BYTES
     segment.seal_bytes = state.seal_bytes
     segment.sequence = state.sequence
+    segment.vouched = state.watermark
     segment.removed = state.removed
     recovered.sequence = state.sequence
     recovered.keydir.load(segment.slot, state.fresh, state.removed, segment.record_bytes)
@@ -200,6 +209,7 @@ def _settle(disk: Disk, recovered: Recovered, leftovers: list[str]) -> None:
     """
     disk.sync_dir()
     if recovered.segments and not recovered.segments[-1].is_merged:
+        recovered.segments[-1].write_again()
         recovered.segments[-1].cut()
     for name in leftovers:
         disk.unlink(name)

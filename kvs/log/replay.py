@@ -34,6 +34,7 @@ class Replay:
         records: how many records were read.
         seal_bytes: what the seals among them take.
         is_sealed: whether the last record is a seal.
+        watermark: the last record's; without one, 0.
         flaw: why reading stopped before the end of the file, and
         flaw_at: at which offset; it lies behind `end` when a batch is torn.
     """
@@ -45,6 +46,7 @@ class Replay:
     records: int = 0
     seal_bytes: int = 0
     is_sealed: bool = False
+    watermark: int = 0
     flaw: Bad | None = None
     flaw_at: int = 0
 
@@ -63,14 +65,14 @@ def replay(segment: Segment, state: Replay) -> None:  # noqa: C901  # see below
         window = memory[at : at + window_bytes]
         local, window_bytes = 0, WINDOW_BYTES
         while (key_at := local + HEADER_BYTES) <= len(window):
-            kind, flags, key_size, value_size, this_sequence, _ = unpack(window, local)
+            kind, flags, key_size, value_size, this_sequence, watermark = unpack(window, local)
             if this_sequence <= sequence or not is_plausible(kind, flags, key_size, value_size):
                 break
             local_stop = key_at + key_size + value_size + CHECKSUM_BYTES
             if local_stop > len(window):
                 window_bytes = max(WINDOW_BYTES, local_stop - local)
                 break
-            if crc32(window[local:local_stop], seed) != RESIDUE:
+            if crc32(window[local:local_stop], seed ^ (at + local)) != RESIDUE:
                 break
             sequence = this_sequence
             state.records += 1
@@ -89,6 +91,7 @@ def replay(segment: Segment, state: Replay) -> None:  # noqa: C901  # see below
             else:
                 _apply(state, kind, key, location)
             state.end = at + local
+            state.watermark = watermark
             state.is_sealed = kind == SEAL
         at += local
         if local == 0 and (window_bytes <= len(window) or at + len(window) >= file_stop):

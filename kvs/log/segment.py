@@ -42,7 +42,7 @@ class Segment:
 
     __slots__ = (
         "base", "disk", "durable", "end", "file", "head", "hinted", "memory", "name", "removed", "room", "seal_bytes",
-        "sealed", "seed", "sequence", "slot",
+        "sealed", "seed", "sequence", "slot", "vouched",
     )  # fmt: skip
 
     def __init__(self, disk: Disk, file: File, head: SegmentHeader, slot: int) -> None:
@@ -57,6 +57,7 @@ class Segment:
         self.room = 0  # offset up to which records may reach; 0 unless active
         self.end = header.SIZE_BYTES  # where the next record goes
         self.durable = header.SIZE_BYTES
+        self.vouched = 0  # the last record's watermark, when the segment is opened again
         self.sealed = header.SIZE_BYTES  # offset behind the last seal
         self.hinted = header.SIZE_BYTES  # offset up to which its hint file speaks
         self.seal_bytes = 0  # of `end`, what the seals take
@@ -171,10 +172,18 @@ class Segment:
         self.sequence = sequence
         while self.sealed < self.end or self.end % SECTOR_BYTES < record.ENVELOPE_BYTES:
             self.sequence += 1
-            self.append(record.encode(record.SEAL, b"", b"", self.sequence, self.durable, self.seed))
+            self.append(record.encode(record.SEAL, b"", b"", self.sequence, self.durable, self.seed ^ self.end))
             self.seal_bytes += record.ENVELOPE_BYTES
             self.sealed = self.end
         self.cut()
+
+    def write_again(self) -> None:
+        """Write anew what no fsync has vouched for yet, so that the next one takes it along.
+
+        After a failed fsync the kernel takes pages for clean that never reached the disk, and keeps showing them.
+        """
+        doubtful = self.memory[self.vouched : self.end]
+        self.memory[self.vouched : self.end] = doubtful
 
     def cut(self) -> None:
         """Make all up to `end` durable, and cut off whatever lies behind.
@@ -204,11 +213,11 @@ class Segment:
 
 
 def record_at(memory: Memory, offset: int, seed: int) -> record.Record | record.Bad:
-    """Decode the record at this offset of a file, reading no more of the file than that."""
+    """Decode the record at this offset of a file with this seed, reading no more of the file than that."""
     data = memory[offset : offset + record.HEADER_BYTES]
     if len(data) == record.HEADER_BYTES:
         data = memory[offset : offset + record.stated_size(data)]
-    return record.decode(data, 0, seed)
+    return record.decode(data, 0, seed ^ offset)
 
 
 def read_header(disk: Disk, name: SegmentName, data: bytes) -> SegmentHeader:

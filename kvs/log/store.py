@@ -254,7 +254,7 @@ class LogEngine(Engine):
             segment = self._by_slot[location >> SLOT_SHIFT]
             offset = location >> SIZE_BITS & OFFSET_MASK
             data = segment.memory[offset : offset + (location & SIZE_MASK)]
-            if crc32(data, segment.seed) != RESIDUE:
+            if crc32(data, segment.seed ^ offset) != RESIDUE:
                 raise segment.rot_at(offset)
         return data[HEADER_BYTES + len(key) : -CHECKSUM_BYTES]
 
@@ -304,7 +304,7 @@ class LogEngine(Engine):
                         segment = by_slot[location >> SLOT_SHIFT]
                         offset = location >> SIZE_BITS & OFFSET_MASK
                         data = segment.memory[offset : offset + (location & SIZE_MASK)]
-                        if crc32(data, segment.seed) != RESIDUE:
+                        if crc32(data, segment.seed ^ offset) != RESIDUE:
                             raise segment.rot_at(offset)
                         pairs.append((key, data[HEADER_BYTES + len(key) : -CHECKSUM_BYTES]))
             yield from pairs
@@ -339,7 +339,7 @@ class LogEngine(Engine):
             offset = active.end
             self._sequence += 1
             body = HEADER.pack(VALUE, 0, len(key), len(value), self._sequence, active.durable) + key + value
-            active.memory[offset : offset + size] = body + crc32(body, active.seed).to_bytes(4, "little")
+            active.memory[offset : offset + size] = body + crc32(body, active.seed ^ offset).to_bytes(4, "little")
             active.end = offset + size
             old = self._entries.get(key)
             self._entries[key] = active.base | offset << SIZE_BITS | size
@@ -473,7 +473,7 @@ class LogEngine(Engine):
             place = written.tombstones if value is None else written.values
             place[key] = active.base | offset << SIZE_BITS | size
             encoded += body
-            encoded += crc32(body, seed).to_bytes(CHECKSUM_BYTES, "little")
+            encoded += crc32(body, seed ^ offset).to_bytes(CHECKSUM_BYTES, "little")
             offset += size
         active.append(bytes(encoded))
         self._sequence = sequence
@@ -528,7 +528,7 @@ class LogEngine(Engine):
         try:
             segment.settle()
         except StorageError as error:
-            self._refuse(f"an fsync failed: {error}")
+            self._refuse(str(error))
             raise
         self._next_slot += 1
         self._segments.append(segment)
@@ -548,7 +548,7 @@ class LogEngine(Engine):
         try:
             segment.seal(self._sequence)
         except StorageError as error:
-            self._refuse(f"an fsync failed: {error}")
+            self._refuse(str(error))
             raise
         self._sequence = segment.sequence
         self._last_sync = self._disk.now()
@@ -576,7 +576,7 @@ class LogEngine(Engine):
         try:
             self._segments[-1].sync()
         except StorageError as error:
-            self._refuse(f"an fsync failed: {error}")
+            self._refuse(str(error))
             raise
         self._last_sync = self._disk.now()
 
@@ -667,7 +667,7 @@ class LogEngine(Engine):
         try:
             merged = merge.commit(self._keydir)
         except StorageError as error:
-            self._refuse(f"a compaction could not be completed: {error}")
+            self._refuse(f"a compaction was not completed: {error}")
             raise
         self._segments[start : start + len(run)] = [merged]
         self._by_slot = {segment.slot: segment for segment in self._segments}

@@ -86,7 +86,17 @@ def find_witness(data: bytes, bad_at: int, seed: int, sequence: int) -> int | No
             and this_sequence > sequence
             and stop <= len(data)
             and is_plausible(kind, flags, key_size, value_size)
-            and crc32(data[start:stop], seed) == RESIDUE
+            and _checks_out(data[start:stop], kind, watermark, bad_at + start, seed)
         ):
             return bad_at + start
     return None
+
+
+def _checks_out(data: bytes, kind: int, watermark: int, offset: int, seed: int) -> bool:
+    """Tell whether these bytes are a record that was written at this offset; or a seal, wherever it was written.
+
+    A seal's watermark is its own offset, or that of a first seal before it. So a seal that a disk has put into
+    another sector's place can still testify.
+    """
+    places = (offset, watermark, watermark + ENVELOPE_BYTES) if kind == SEAL else (offset,)
+    return any(crc32(data, seed ^ place) == RESIDUE for place in places)

@@ -62,7 +62,7 @@ def walk(memory: Memory, seed: int | None = None) -> Iterator[Piece]:
             at += found.size_bytes
         else:
             behind = memory[at:]
-            next_at = at + (len(behind) if seed is None else _next_record(behind, seed))
+            next_at = at + (len(behind) if seed is None else _next_record(behind, at, seed))
             yield from _split_off_room(behind[: next_at - at], at, found, is_end=next_at == stop)
             at = next_at
 
@@ -82,15 +82,21 @@ def records(segment: Segment) -> Iterator[tuple[int, Record]]:
         at += found.size_bytes
 
 
-def _next_record(data: bytes, seed: int) -> int:
-    """Return where the next sound record begins, the first byte apart; where none does, the end."""
+def _next_record(data: bytes, offset: int, seed: int) -> int:
+    """Return where in the data the next sound record begins, the first byte apart; where none does, the end.
+
+    Args:
+        data: the file's bytes from an offset on.
+        offset: that offset.
+        seed: what the file's checksums begin with.
+    """
     for match in record.START.finditer(data, 1):
         start = match.start()
         head = data[start : start + record.HEADER_BYTES]
         if len(head) < record.HEADER_BYTES:
             break
         stop = start + record.stated_size(head)
-        if stop <= len(data) and crc32(data[start:stop], seed) == record.RESIDUE:
+        if stop <= len(data) and crc32(data[start:stop], seed ^ (offset + start)) == record.RESIDUE:
             return start
     return len(data)
 
