@@ -79,11 +79,16 @@ def test_an_options_value_may_look_like_an_option(cli: Cli) -> None:
 
 def test_interrupts_are_held_until_a_write_is_done() -> None:
     """Ctrl-C in the middle of a write comes after it; where it was ignored, as in the background, it stays so."""
-    done = False
-    with pytest.raises(KeyboardInterrupt), held_interrupts():
-        os.kill(os.getpid(), signal.SIGINT)
-        done = True
-    assert done
+    done: list[str] = []
+
+    def write() -> None:
+        with held_interrupts():
+            os.kill(os.getpid(), signal.SIGINT)
+            done.append("written")
+
+    with pytest.raises(KeyboardInterrupt):
+        write()
+    assert done == ["written"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with held_interrupts():

@@ -152,12 +152,13 @@ def test_a_stopped_import_keeps_what_it_acknowledged(cli: Cli, number: signal.Si
 
 def test_an_export_that_fails_leaves_the_old_file(cli: Cli) -> None:
     """The file is replaced when all is written, not before: rot in the middle leaves the export of yesterday."""
-    fill(cli.directory / "kvs-data", {b"k%03d" % number: b"v" * 100 for number in range(500)})
+    fill(cli.directory / "kvs-data", {b"k%04d" % number: b"v" * 100 for number in range(3_000)})
     (cli.directory / "out.tsv").write_text("yesterday")
     file = cli.directory / "kvs-data" / "0000000001.data"
     data = bytearray(file.read_bytes())
-    data[data.index(b"k250") + 50] ^= 1
+    data[data.index(b"k2500") + 50] ^= 1
     file.write_bytes(data)
+    cli("get", "k2499").expect(stdout=b"v" * 100 + b"\n", stderr=b"")  # it opens: the rot is met on the way
     outcome = cli("export", "out.tsv").expect(stdout=b"", exit_code=1)
     assert outcome.stderr.count(b"\n") == 1
     assert sorted(path.name for path in cli.directory.iterdir()) == ["kvs-data", "out.tsv"]
