@@ -20,7 +20,8 @@ LINUX_ONLY = pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /
 
 def start(target: Target, *words: str, **settings: object) -> "subprocess.Popen[bytes]":
     """Start a command without waiting for it."""
-    environment = target.environment() | dict(settings.pop("env", {}))
+    environment = target.environment()
+    environment.pop("PYTHONUNBUFFERED", None)  # what is still in a buffer at the end is what can go wrong
     return subprocess.Popen([*target.command, *words], env=environment, stderr=subprocess.PIPE, **settings)
 
 
