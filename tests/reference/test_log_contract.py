@@ -33,9 +33,9 @@ class Huge(bytes):
 
 
 @pytest.fixture(params=MAKERS)
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+def engine(request: pytest.FixtureRequest, scratch: Path) -> Iterator[Engine]:
     """Return an open engine of each kind."""
-    with MAKERS[request.param](tmp_path / "store") as engine:
+    with MAKERS[request.param](scratch / "store") as engine:
         yield engine
 
 
@@ -296,8 +296,8 @@ def test_threads_may_share_it(engine: Engine) -> None:
                             for value in [expected[key]]}  # fmt: skip
 
 
-def test_memory_engine_is_what_the_face_opens_by_name(tmp_path: Path) -> None:
+def test_memory_engine_is_what_the_face_opens_by_name(scratch: Path) -> None:
     """kvs.open with engine="memory" makes a MemoryEngine, with another name it says which there are."""
-    assert isinstance(kvs.open(tmp_path, "memory"), MemoryEngine)
+    assert isinstance(kvs.open(scratch, "memory"), MemoryEngine)
     with pytest.raises(ValueError, match=r"no engine is called 'disk'; there are .*log.*memory"):
-        kvs.open(tmp_path, "disk")
+        kvs.open(scratch, "disk")

@@ -81,22 +81,22 @@ def wait_until(is_so: Callable[[], bool]) -> None:
     pytest.fail("the state was not reached")
 
 
-def test_waiting_writers_share_one_fsync(tmp_path: Path) -> None:
+def test_waiting_writers_share_one_fsync(scratch: Path) -> None:
     """Twenty writers that queue behind a slow fsync need one more between them, and each value is there."""
-    turn = Turn(tmp_path)
+    turn = Turn(scratch)
     writes = [lambda number=number: turn.store.set(b"%d" % number, b"v") for number in range(20)]
     turn.run(*writes)
     assert turn.disk.steps == ["sync 0000000001.data"] * 2
     assert set(turn.outcomes.values()) == {None}
     assert len(turn.store) == 22
     turn.store.close()
-    with LogEngine.open(tmp_path) as again:
+    with LogEngine.open(scratch) as again:
         assert len(again) == 22
 
 
-def test_writes_of_a_turn_keep_their_order(tmp_path: Path) -> None:
+def test_writes_of_a_turn_keep_their_order(scratch: Path) -> None:
     """Writes of one key in one turn count in the order in which they queued."""
-    turn = Turn(tmp_path)
+    turn = Turn(scratch)
     store = turn.store
     turn.run(
         lambda: store.set(b"k", b"1"), lambda: store.remove(b"k"), lambda: store.set(b"k", b"3"),
@@ -106,23 +106,23 @@ def test_writes_of_a_turn_keep_their_order(tmp_path: Path) -> None:
     assert (store.get(b"k"), store.get(b"l")) == (b"4", None)
     before = dict(store)
     store.close()
-    with LogEngine.open(tmp_path) as again:
+    with LogEngine.open(scratch) as again:
         assert dict(again) == before
 
 
-def test_nothing_is_read_before_it_is_durable(tmp_path: Path) -> None:
+def test_nothing_is_read_before_it_is_durable(scratch: Path) -> None:
     """While a turn's fsync is under way, its writes are in nobody's eyes."""
-    turn = Turn(tmp_path)
+    turn = Turn(scratch)
     turn.run(between=lambda: pytest.fail("visible") if b"first" in turn.store._entries else None)
     assert turn.outcomes == {-1: None}
     assert b"first" in turn.store
     turn.store.close()
 
 
-def test_an_error_reaches_its_own_thread_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_reaches_its_own_thread_alone(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A removal of a missing key, and a batch beyond its limit, fail alone: what shared their turn is written."""
     monkeypatch.setattr(store_room, "MAX_BATCH_BYTES", 1_000)
-    turn = Turn(tmp_path)
+    turn = Turn(scratch)
     store = turn.store
     turn.run(
         lambda: store.set(b"a", b"1"), lambda: store.remove(b"missing"), lambda: store.set(b"big", bytes(2_000)),
@@ -136,9 +136,9 @@ def test_an_error_reaches_its_own_thread_alone(tmp_path: Path, monkeypatch: pyte
     store.close()
 
 
-def test_failed_fsync_reaches_all_who_shared_it(tmp_path: Path) -> None:
+def test_failed_fsync_reaches_all_who_shared_it(scratch: Path) -> None:
     """When a shared fsync fails, every writer of the turn is told; none of their writes is read."""
-    turn = Turn(tmp_path)
+    turn = Turn(scratch)
     store = turn.store
     turn.run(
         lambda: store.set(b"a", b"1"), lambda: store.remove(b"missing"), lambda: store.set(b"b", b"2"),
@@ -152,9 +152,9 @@ def test_failed_fsync_reaches_all_who_shared_it(tmp_path: Path) -> None:
     store.close()
 
 
-def test_failed_seal_in_a_turn_is_told_to_those_before_it(tmp_path: Path) -> None:
+def test_failed_seal_in_a_turn_is_told_to_those_before_it(scratch: Path) -> None:
     """A write whose turn a later one shares is not acknowledged when that one seals the segment and its fsync fails."""
-    turn = Turn(tmp_path, segment_bytes=1_000)
+    turn = Turn(scratch, segment_bytes=1_000)
     store = turn.store
     turn.run(
         lambda: store.set(b"fits", b"1"), lambda: store.set(b"does not", bytes(2_000)),
@@ -165,9 +165,9 @@ def test_failed_seal_in_a_turn_is_told_to_those_before_it(tmp_path: Path) -> Non
     store.close()
 
 
-def test_rotation_in_a_turn_loses_nothing(tmp_path: Path) -> None:
+def test_rotation_in_a_turn_loses_nothing(scratch: Path) -> None:
     """A turn may fill a segment, seal it and go on in the next, hints included: all of it is there after reopening."""
-    turn = Turn(tmp_path, segment_bytes=100_000)
+    turn = Turn(scratch, segment_bytes=100_000)
     store = turn.store
     store[b"gone"] = b"soon"
     turn.disk.steps.clear()
@@ -181,15 +181,15 @@ def test_rotation_in_a_turn_loses_nothing(tmp_path: Path) -> None:
     assert sorted(before) == [b"before", b"first", b"large", b"last", b"next"]
     assert store.stats().segments == 2
     store.close()
-    assert list(tmp_path.glob("*.hint"))
-    with LogEngine.open(tmp_path) as again:
+    assert list(scratch.glob("*.hint"))
+    with LogEngine.open(scratch) as again:
         assert again.stats().recovery.hints_used > 0
         assert dict(again) == before
 
 
-def test_turn_after_close_raises(tmp_path: Path) -> None:
+def test_turn_after_close_raises(scratch: Path) -> None:
     """Writers that get their turn when the store has closed are told so."""
-    turn = Turn(tmp_path)
+    turn = Turn(scratch)
     store = turn.store
 
     def closing() -> None:
@@ -202,9 +202,9 @@ def test_turn_after_close_raises(tmp_path: Path) -> None:
     store.close()
 
 
-def test_interrupted_writer_leaves_no_ticket(tmp_path: Path) -> None:
+def test_interrupted_writer_leaves_no_ticket(scratch: Path) -> None:
     """Ctrl-C in the writer that serves a turn is raised there; the others of the turn are not told that all is well."""
-    turn = Turn(tmp_path)
+    turn = Turn(scratch)
     store = turn.store
 
     def interrupt(step: str) -> None:

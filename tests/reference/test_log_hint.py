@@ -82,14 +82,14 @@ def test_columns_are_little_endian_everywhere(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.fixture
-def hinted(tmp_path: Path, rng: random.Random) -> Path:
+def hinted(scratch: Path, rng: random.Random) -> Path:
     """Return a closed store whose segments all have hints: keys overwritten, removed, and binary."""
-    with LogEngine(WatchedDisk(tmp_path / "store"), LogOptions(segment_bytes=150_000, compact_dead_ratio=1)) as store:
+    with LogEngine(WatchedDisk(scratch / "store"), LogOptions(segment_bytes=150_000, compact_dead_ratio=1)) as store:
         for number in range(800):
             store.set(b"key%d" % rng.randrange(200), rng.randbytes(500) + b"%d" % number)
             if number % 5 == 0:
                 store.write([(b"key%d" % rng.randrange(200), None), (rng.randbytes(4), b"")])
-    return tmp_path / "store"
+    return scratch / "store"
 
 
 def opened(path: Path) -> tuple[dict[bytes, bytes], int, int]:
@@ -110,7 +110,7 @@ def test_hints_say_what_the_records_say(hinted: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "other segment's", "stale"])
-def test_a_wrong_hint_costs_time_only(hinted: Path, tmp_path: Path, damage: str) -> None:
+def test_a_wrong_hint_costs_time_only(hinted: Path, scratch: Path, damage: str) -> None:
     """A damaged, misplaced or stale hint is passed over: the same pairs come back, read from the records."""
     before = opened(hinted)
     first, second = sorted(hinted.glob("*.hint"))[:2]
@@ -124,9 +124,9 @@ def test_a_wrong_hint_costs_time_only(hinted: Path, tmp_path: Path, damage: str)
     elif damage == "other segment's":
         shutil.copy(second, first)
     else:
-        with LogEngine(WatchedDisk(tmp_path / "other", seed=2)) as other:
+        with LogEngine(WatchedDisk(scratch / "other", seed=2)) as other:
             other[b"big"] = bytes(100_000)
-        shutil.copy(next((tmp_path / "other").glob("*.hint")), first)
+        shutil.copy(next((scratch / "other").glob("*.hint")), first)
     assert opened(hinted) == (before[0], before[1] - 1, before[2])
     with LogEngine.open(hinted):
         assert not first.exists(), "a writer takes away a hint that nobody will ever believe"
@@ -145,15 +145,15 @@ def test_a_hint_that_covers_more_than_there_is_is_passed_over(hinted: Path) -> N
     assert opened(hinted) == (before[0], before[1] - 1, before[2])
 
 
-def test_records_behind_a_hint_count(tmp_path: Path) -> None:
+def test_records_behind_a_hint_count(scratch: Path) -> None:
     """What was written after the hint's seal is replayed on top: newer values win, tombstones remove."""
-    with LogEngine.open(tmp_path) as store:
+    with LogEngine.open(scratch) as store:
         store.update({b"a": bytes(40_000), b"b": bytes(40_000), b"c": b"3"})
-    assert list(tmp_path.glob("*.hint"))
-    with LogEngine.open(tmp_path) as store:
+    assert list(scratch.glob("*.hint"))
+    with LogEngine.open(scratch) as store:
         store[b"a"] = b"new"
         del store[b"b"]
         store[b"d"] = b"4"
-    pairs, hints_used, _ = opened(tmp_path)
+    pairs, hints_used, _ = opened(scratch)
     assert hints_used == 1
     assert pairs == {b"a": b"new", b"c": b"3", b"d": b"4"}

@@ -200,7 +200,7 @@ def test_reader_refuses_to_write(tmp_path: Path) -> None:
         (b"sqlite 1\n", WrongEngineError), (b"log 2\n", UnsupportedFormatError), (b"log 0\n", UnsupportedFormatError),
         (b"", CorruptRecordError), (b"log 1", CorruptRecordError), (b"log 1\n\n", CorruptRecordError),
         (b"LOG 1\n", CorruptRecordError), (b"\xff" * 100, CorruptRecordError),
-        (b"unfinished-backup 1\n", WrongEngineError),
+        (b"unfinished-copy 1\n", WrongEngineError),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("flag", ["r", "w", "c", "n"])

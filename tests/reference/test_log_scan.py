@@ -43,9 +43,9 @@ def by_definition(
 
 
 @pytest.fixture(params=["memory", "log"])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+def engine(request: pytest.FixtureRequest, scratch: Path) -> Iterator[Engine]:
     """Return an open engine of each kind."""
-    with MemoryEngine() if request.param == "memory" else LogEngine.open(tmp_path, segment_bytes=4_000) as engine:
+    with MemoryEngine() if request.param == "memory" else LogEngine.open(scratch, segment_bytes=4_000) as engine:
         yield engine
 
 

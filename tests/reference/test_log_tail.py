@@ -15,7 +15,7 @@ AT = 1_000
 def behind(watermark: int, sequence: int = 9, seed: int = SEED, kind: int = VALUE) -> bytes:
     """Return bad bytes at offset 1,000 with a sound record behind them."""
     value = b"value" if kind == VALUE else b""
-    return BAD + encode(kind, b"", value, sequence, watermark, seed)
+    return BAD + encode(kind, b"", value, sequence, watermark, seed ^ (AT + len(BAD)))
 
 
 def test_later_watermark_testifies() -> None:
@@ -31,6 +31,7 @@ def test_later_watermark_testifies() -> None:
         pytest.param(behind(0), id="no watermark"),
         pytest.param(behind(AT + 1, sequence=8), id="a sequence not after the last good record's"),
         pytest.param(behind(AT + 1, seed=SEED + 1), id="a record of another file"),
+        pytest.param(b"\x01" + behind(AT + 1), id="a record of this file in another place"),
         pytest.param(behind(AT + 1)[:-1], id="a record cut short"),
         pytest.param(behind(AT + 1)[: len(BAD) + 23], id="a header cut short"),
         pytest.param(behind(AT + 1)[:-1] + b"\0\0", id="a checksum that does not fit"),
@@ -45,7 +46,7 @@ def test_no_witness(data: bytes) -> None:
 
 def test_first_byte_is_not_looked_at() -> None:
     """The bad bytes cannot testify for themselves, even where they read like a record."""
-    data = encode(VALUE, b"k", b"v", 9, AT + 1, SEED)
+    data = encode(VALUE, b"k", b"v", 9, AT + 1, SEED ^ AT)
     assert find_witness(data, AT, SEED, 8) is None
 
 
@@ -53,5 +54,5 @@ def test_witness_is_found_in_noise(rng: random.Random) -> None:
     """Whatever stands between, the witness is found."""
     for _ in range(100):
         noise = b"\x01" + bytes(rng.choice([0, 1, 2, 3, 255]) for _ in range(rng.randrange(200)))
-        data = noise + encode(VALUE, b"k", b"v", 9, AT + 1, SEED) + noise
+        data = noise + encode(VALUE, b"k", b"v", 9, AT + 1, SEED ^ (AT + len(noise))) + noise
         assert find_witness(data, AT, SEED, 8) == AT + len(noise)
