@@ -18,7 +18,7 @@ the same number, RESIDUE, whatever it began with. Beside a leading checksum, whi
 memoryview, that made checked reads 1.1 to 1.3 times as fast.
 
 The file's seed is the checksum of its header, which holds a random salt. So a value that happens to look like a
-record is never taken for one, nor a record of another file, nor one of this file that a disk has put in the wrong place.
+record is never taken for one, nor a record of another file, nor one of this file that a disk has put elsewhere.
 """
 
 import re
