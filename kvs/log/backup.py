@@ -101,7 +101,7 @@ def make_way(dest: Disk) -> None:
     if files.ENGINE in names and dest.read(files.ENGINE).startswith(marker.UNFINISHED.encode()):
         for name in sorted(names, key=lambda name: name == files.ENGINE):  # what says that it is unfinished goes last
             dest.unlink(name)
-    elif names:
+    elif set(names) - {files.ENGINE_TEMPORARY}:  # that one alone is a beginning that never counted
         raise StorageError(f"there is a store in {dest.path} already")
 
 
