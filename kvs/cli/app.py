@@ -58,16 +58,17 @@ class Verbs(TyperGroup):
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # as above
         """Run the command; what it raises becomes one line and a status, by the table in `_status_of`."""
         try:
-            result = super().invoke(ctx)
-            if sys.stdout is not None:
-                sys.stdout.flush()  # here, where a full disk or a closed pipe can still be told
+            try:
+                return super().invoke(ctx)
+            finally:
+                if sys.stdout is not None:
+                    sys.stdout.flush()  # here, where a full disk or a closed pipe can still be told
         except (KeyboardInterrupt, OSError, KvsError, InputError) as error:
             raise typer.Exit(_status_of(error)) from None
         except Exception as error:
             if hasattr(error, "exit_code") or os.environ.get("KVS_TRACEBACK"):
                 raise  # typer's own: it shows how the command is used, and exits with 2
             raise typer.Exit(_status_of(error)) from None
-        return result
 
 
 def _find(name: str) -> Any:
@@ -140,4 +141,6 @@ def run(words: Sequence[str]) -> int:
         typer.main.get_command(app).main(list(words), prog_name="kvs")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0
+    except OSError as error:  # from `kvs --help` alone, which is printed before any command is invoked
+        return _status_of(error)
     return 0

@@ -155,10 +155,13 @@ def test_other_packages_bring_commands(tmp_path: Path, target: Target) -> None:
 
 
 @LINUX_ONLY
-def test_full_stdout_is_one_line_and_exit_1(target: Target, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "words", [["get", "k"], ["get", "k", "--check"], ["get", "--help"], ["--help"], ["--version"], []]
+)
+def test_full_stdout_is_one_line_and_exit_1(target: Target, tmp_path: Path, words: list[str]) -> None:
     """An answer that cannot be written is an error, said in one line."""
     with open("/dev/full", "wb") as full:
-        child = start(target, "get", "k", stdout=full, cwd=tmp_path)
+        child = start(target, *words, stdout=full, cwd=tmp_path)
         _, stderr = child.communicate(timeout=DEADLINE_S)
     assert (child.returncode, stderr) == (1, b"kvs: No space left on device\n")
 
