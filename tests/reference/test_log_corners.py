@@ -1,0 +1,150 @@
+"""Corners of the log store that no ordinary day visits: wrong hints, zeroed sectors, interrupts between two steps."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+from log_disks import WatchedDisk
+from support.directory import contents, put
+
+from kvs import CorruptRecordError, LogEngine, StorageError, StoreLockedError
+from kvs.log import hint
+from kvs.log.disk import OsDisk
+from kvs.log.keydir import pack, unpack
+from kvs.log.options import LogOptions
+from kvs.log.verify import check
+
+MANUAL = LogOptions(sync="none", segment_bytes=1_000, compact_dead_bytes=1 << 40)
+
+
+def closed(path: Path, sizes: list[int]) -> dict[str, bytes]:
+    """Return the files of a closed store of one segment, with values of these sizes."""
+    with LogEngine(WatchedDisk(path), LogOptions(sync="none")) as store:
+        for number, size in enumerate(sizes):
+            store[b"%d" % number] = b"v" * size
+    return contents(path)
+
+
+@pytest.mark.parametrize("size", [400, 452, 480, 700, 1_000])
+def test_zeroed_last_sector_of_a_closed_store_is_told(scratch: Path, size: int) -> None:
+    """When a disk loses the last sector of a closed store, that is rot: open and check say so, nothing is cut."""
+    files = closed(scratch / "store", [300, size, 300])
+    data = files["0000000001.data"]
+    start = len(data) // 512 * 512
+    path = put(scratch / "bad", {**files, "0000000001.data": data[:start] + bytes(len(data) - start)})
+    for flag in ("r", "w"):
+        with pytest.raises(CorruptRecordError, match="sealed"):
+            LogEngine.open(path, flag=flag)
+    assert check(path).findings
+    assert len(contents(path)["0000000001.data"]) == len(data)
+
+
+@pytest.mark.parametrize("left", [1, 10, 19, 25, 200])
+def test_record_of_zeros_cut_short_is_a_torn_tail(scratch: Path, left: int) -> None:
+    """A value of zeros whose end is missing looks like a lost sector and is a torn tail: it is cut, and told."""
+    with LogEngine(WatchedDisk(scratch / "store"), LogOptions(sync="none")) as store:
+        store[b"a"] = b"1"
+        end = store._segments[0].end
+        store[b"zeros"] = bytes(2_000)
+        data = store._segments[0].memory[: end + left]
+    path = put(scratch / "cut", {"ENGINE": b"log 1\n", "0000000001.data": data})
+    assert check(path).findings == []
+    with LogEngine.open(path) as store:
+        assert dict(store) == {b"a": b"1"}
+
+
+def test_hint_that_points_beside_a_record_serves_nothing(scratch: Path) -> None:
+    """A hint that is sound and wrong about a size: get reports rot, and never serves those bytes as a value."""
+    files = closed(scratch / "store", [70_000, 10])
+    name = "0000000001.hint"
+    seed = hint.seed_of(files[name])
+    assert seed is not None
+    said = hint.decode(files[name], seed)
+    assert said is not None
+    _, offset, size_bytes = unpack(said.places[1])
+    wrong = said._replace(places=hint.places([said.places[0], pack(0, offset, size_bytes - 1)]))
+    path = put(scratch / "bad", {**files, name: b"".join(hint.encode(wrong, seed))})
+    with LogEngine.open(path, flag="r") as store:
+        with pytest.raises(CorruptRecordError, match="expected the record that the index knows, found another one"):
+            store.get(b"1")
+        assert store.get(b"0") == b"v" * 70_000
+    assert [finding.found for finding in check(path).findings] == ["other keys"]
+
+
+def test_check_leaves_out_what_a_merge_replaced(scratch: Path) -> None:
+    """Inputs that a crash left beside their merge are no damage and are not counted."""
+    store = LogEngine(WatchedDisk(scratch / "store"), MANUAL)
+    for number in range(6):
+        store[b"k"] = bytes(600) + b"%d" % number
+    before = contents(scratch / "store")
+    store.compact()
+    store.close()
+    after = contents(scratch / "store")
+    report = check(put(scratch / "crashed", {**before, **after}))
+    assert report.findings == []
+    assert report.segments == sum(name.endswith(".data") for name in after)
+
+
+def test_large_merge_is_written_in_parts(scratch: Path) -> None:
+    """A merge of several megabytes keeps every value; it is not gathered in memory whole."""
+    with LogEngine(WatchedDisk(scratch), LogOptions(sync="none", compact_dead_bytes=1 << 40)) as store:
+        for number in range(8):
+            store[b"%d" % (number % 5)] = bytes([number]) * 700_000
+        store.compact()
+        assert store.stats().dead_bytes == 0
+        pairs = dict(store)
+    assert [pairs[b"%d" % number][:1] for number in range(5)] == [b"\5", b"\6", b"\7", b"\3", b"\4"]
+    with LogEngine.open(scratch) as store:
+        assert dict(store) == pairs
+
+
+def test_failed_erasure_lets_go_of_the_directory(scratch: Path) -> None:
+    """Flag "n" on a store that cannot be erased raises, and the directory is free again."""
+    closed(scratch, [1])
+    disk = WatchedDisk(scratch)
+    disk.fail("unlink", errno.EACCES)
+    with pytest.raises(StorageError):
+        LogEngine(disk, flag="n")
+    LogEngine.open(scratch).close()
+
+
+def test_interrupt_between_log_and_index_leaves_them_agreed(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C after a write is in the log and before it is in the index: it is in both, before and after reopening."""
+    with LogEngine(WatchedDisk(scratch), MANUAL) as store:
+        store.update({b"a": b"1", b"b": b"2"})
+        real, calls = store._point_at, list[int]()
+
+        def interrupted(written: object) -> None:
+            calls.append(1)
+            if len(calls) == 1:
+                raise KeyboardInterrupt
+            real(written)  # type: ignore[arg-type]  # passed on as it came
+
+        monkeypatch.setattr(store, "_point_at", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            store.write([(b"a", None), (b"b", b"3"), (b"c", b"4")])
+        monkeypatch.undo()
+        assert dict(store) == {b"b": b"3", b"c": b"4"}
+        store.compact()
+        assert store.stats().dead_bytes == 0
+        assert dict(store) == {b"b": b"3", b"c": b"4"}
+    with LogEngine.open(scratch) as store:
+        assert dict(store) == {b"b": b"3", b"c": b"4"}
+
+
+@pytest.mark.parametrize("left", [b"", b"words\n", b"-1\n", b"99999999999999999999\n", b"4194305\n"])
+def test_refused_owner_names_a_living_process_or_none(scratch: Path, left: bytes) -> None:
+    """Whatever stands in the LOCK file, no process is named that does not live."""
+    disk = OsDisk(scratch)
+    reader = disk.lock(exclusive=False, in_child=lambda: None)
+    assert reader is not None
+    (scratch / "LOCK").write_bytes(left)
+    with pytest.raises(StoreLockedError) as caught:
+        disk.lock(exclusive=True, in_child=lambda: None)
+    assert caught.value.pid is None
+    (scratch / "LOCK").write_bytes(b"%d\n" % os.getppid())
+    with pytest.raises(StoreLockedError) as caught:
+        disk.lock(exclusive=True, in_child=lambda: None)
+    assert caught.value.pid == os.getppid()
+    reader.release()
