@@ -4,6 +4,7 @@ import errno
 import threading
 from pathlib import Path
 
+import inside
 import pytest
 from log_disks import WatchedDisk
 from support.directory import contents
@@ -142,7 +143,7 @@ def test_unfinished_backup_is_no_store_and_is_replaced(scratch: Path, step: str,
     store = filled(scratch / "store")
     pairs = dict(store)
     store.compact()
-    sources = [Source(each.name, each.memory, each.end) for each in store._segments]
+    sources = [Source(each.name, each.memory, each.end) for each in inside.segments(store)]
     dest = WatchedDisk(scratch / "copy")
     seen = 0
 

@@ -4,6 +4,7 @@ import errno
 import random
 from pathlib import Path
 
+import inside
 import pytest
 from log_disks import WatchedDisk
 from support.directory import total_bytes
@@ -23,12 +24,12 @@ def names(path: Path, pattern: str = "*.data") -> list[str]:
 def check_account(store: LogEngine) -> None:
     """Hold the account of live and dead bytes against the entries and the segments themselves."""
     live: dict[int, int] = {}
-    for location in store._entries.values():
+    for location in inside.keydir(store).entries.values():
         live[location >> 62] = live.get(location >> 62, 0) + (location & (1 << 30) - 1)
-    for segment in store._segments:
-        assert store._keydir.dead.get(segment.slot, 0) == segment.record_bytes - live.get(segment.slot, 0)
+    for segment in inside.segments(store):
+        assert inside.keydir(store).dead.get(segment.slot, 0) == segment.record_bytes - live.get(segment.slot, 0)
     assert store.stats().live_bytes == sum(live.values())
-    assert store.stats().dead_bytes == sum(store._keydir.dead.values())
+    assert store.stats().dead_bytes == sum(inside.keydir(store).dead.values())
 
 
 @pytest.mark.parametrize(
@@ -129,7 +130,7 @@ def test_directory_stays_bounded_over_a_long_run(scratch: Path, rng: random.Rand
         for number in range(3_000):
             store[b"%02d" % rng.randrange(50)] = bytes(120) + b"%5d" % number
             if number % 100 == 0:
-                largest = max(largest, sum(segment.end for segment in store._segments))
+                largest = max(largest, sum(segment.end for segment in inside.segments(store)))
         assert store.stats().merges > 10
         assert largest < 4 * live_bytes + 16_384 + 8_192
         check_account(store)
@@ -187,19 +188,18 @@ def test_removed_keys_do_not_come_back(scratch: Path) -> None:
         store[b"full"] = bytes(950)
         del store[b"old"]
         store[b"full2"] = bytes(950)
-        [first, *_, last] = store._segments
-        store._active = None
-        store._seal(last)
-        index = next(number for number, each in enumerate(store._segments) if b"old" in each.removed)
+        first = inside.segments(store)[0]
+        inside.seal_last(store)
+        index = next(number for number, each in enumerate(inside.segments(store)) if b"old" in each.removed)
         assert index > 0
-        store._merge(index, store._segments[index : index + 1], lambda _done, _total: None)
-        assert b"old" in store._segments[index].removed, "the older segment still holds its value"
-        assert store._keydir.dead[first.slot] > 0
+        inside.merge_one(store, index)
+        assert b"old" in inside.segments(store)[index].removed, "the older segment still holds its value"
+        assert inside.keydir(store).dead[first.slot] > 0
     with LogEngine(WatchedDisk(scratch), options) as store:
         assert b"old" not in store
         store.compact()
         assert store.stats().dead_bytes == 0
-        assert not any(each.removed for each in store._segments), "nothing older is left that they could hide"
+        assert not any(each.removed for each in inside.segments(store)), "nothing older is left that they could hide"
     with LogEngine.open(scratch) as store:
         assert sorted(store) == [b"full", b"full2", b"stays"]
 
@@ -281,7 +281,7 @@ def test_what_could_not_be_unlinked_is_left_to_the_next(scratch: Path, caplog: p
     disk.fail("unlink", errno.EACCES)
     store.compact()
     assert "the next opening will" in caplog.text
-    leftover = set(names(scratch)) - {segment.name.data for segment in store._segments}
+    leftover = set(names(scratch)) - {segment.name.data for segment in inside.segments(store)}
     assert leftover
     store[b"k"] = b"v"
     store.close()

@@ -1,12 +1,15 @@
 """Corners of the log store that no ordinary day visits: wrong hints, zeroed sectors, interrupts between two steps."""
 
 import errno
+import fcntl
 import os
 from pathlib import Path
 
+import inside
 import pytest
+from limits import no_rights
 from log_disks import WatchedDisk
-from support.directory import contents, put
+from support.directory import contents, flipped, put
 
 from kvs import CorruptRecordError, LogEngine, StorageError, StoreLockedError
 from kvs.log import hint
@@ -45,9 +48,9 @@ def test_record_of_zeros_cut_short_is_a_torn_tail(scratch: Path, left: int) -> N
     """A value of zeros whose end is missing looks like a lost sector and is a torn tail: it is cut, and told."""
     with LogEngine(WatchedDisk(scratch / "store"), LogOptions(sync="none")) as store:
         store[b"a"] = b"1"
-        end = store._segments[0].end
+        end = inside.segments(store)[0].end
         store[b"zeros"] = bytes(2_000)
-        data = store._segments[0].memory[: end + left]
+        data = inside.segments(store)[0].memory[: end + left]
     path = put(scratch / "cut", {"ENGINE": b"log 1\n", "0000000001.data": data})
     assert check(path).findings == []
     with LogEngine.open(path) as store:
@@ -113,15 +116,7 @@ def test_interrupt_between_log_and_index_leaves_them_agreed(scratch: Path, monke
     """Ctrl-C after a write is in the log and before it is in the index: it is in both, before and after reopening."""
     with LogEngine(WatchedDisk(scratch), MANUAL) as store:
         store.update({b"a": b"1", b"b": b"2"})
-        real, calls = store._point_at, list[int]()
-
-        def interrupted(written: object) -> None:
-            calls.append(1)
-            if len(calls) == 1:
-                raise KeyboardInterrupt
-            real(written)  # type: ignore[arg-type]  # passed on as it came
-
-        monkeypatch.setattr(store, "_point_at", interrupted)
+        inside.interrupt_once(store, monkeypatch)
         with pytest.raises(KeyboardInterrupt):
             store.write([(b"a", None), (b"b", b"3"), (b"c", b"4")])
         monkeypatch.undo()
@@ -148,3 +143,64 @@ def test_refused_owner_names_a_living_process_or_none(scratch: Path, left: bytes
         disk.lock(exclusive=True, in_child=lambda: None)
     assert caught.value.pid == os.getppid()
     reader.release()
+
+
+def test_store_is_read_without_any_right_to_write(tmp_path: Path) -> None:
+    """Who may only read a store's directory and files may open it to read; rot there is told as anywhere."""
+    files = closed(tmp_path / "store", [10, 20])
+    for path in (tmp_path / "store").iterdir():
+        path.chmod(0o644)
+    with no_rights(tmp_path / "store"), LogEngine.open(tmp_path / "store", flag="r") as store:
+        assert dict(store) == {b"0": b"v" * 10, b"1": b"v" * 20}
+    name = "0000000001.data"
+    (tmp_path / "store" / name).write_bytes(flipped(files[name], 45 * 8))
+    with no_rights(tmp_path / "store"), pytest.raises(CorruptRecordError):
+        LogEngine.open(tmp_path / "store", flag="r")
+
+
+def test_check_without_seed_finds_the_whole_file(scratch: Path) -> None:
+    """Where neither header nor hint nor neighbours tell the seed, all of the file is a finding; nothing is guessed."""
+    files = closed(scratch / "store", [10])
+    data = files["0000000001.data"]
+    path = put(scratch / "bad", {**files, "0000000001.data": flipped(flipped(data, 100), 40 * 8)})
+    assert sum(finding.size_bytes for finding in check(path).findings) == len(data)
+
+
+def test_hint_of_a_removed_key_agrees(scratch: Path) -> None:
+    """A hint that covers values set, removed, and set again agrees with the records, and says what was removed."""
+    with LogEngine(WatchedDisk(scratch), LogOptions(sync="none")) as store:
+        store.update({b"a": bytes(70_000), b"b": b"2", b"c": b"3"})
+        store.write([(b"a", None), (b"b", None)])
+        store[b"b"] = bytes(70_000)
+    [path] = scratch.glob("*.hint")
+    seed = hint.seed_of(path.read_bytes())
+    assert seed is not None
+    said = hint.decode(path.read_bytes(), seed)
+    assert said is not None
+    assert (sorted(said.keys), said.removed) == ([b"b", b"c"], [b"a"])
+    assert check(scratch).findings == []
+
+
+def test_another_users_process_is_named(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that may not be asked lives all the same: it is named."""
+
+    def not_permitted(_pid: int, _signal: int) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "kill", not_permitted)
+    disk = OsDisk(scratch)
+    owner = disk.lock(exclusive=True, in_child=lambda: None)
+    assert owner is not None
+    with pytest.raises(StoreLockedError) as caught:
+        disk.lock(exclusive=True, in_child=lambda: None)
+    assert caught.value.pid == os.getpid()
+    owner.release()
+
+
+def test_directory_is_synced_as_strongly_as_files(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On macOS a directory's names need F_FULLFSYNC, too."""
+    calls: list[int] = []
+    monkeypatch.setattr(fcntl, "F_FULLFSYNC", 51, raising=False)
+    monkeypatch.setattr(fcntl, "fcntl", lambda _fd, command: calls.append(command))
+    OsDisk(scratch).sync_dir()
+    assert calls == [51]

@@ -1,53 +1,20 @@
 """OsDisk: the seam keeps its contract on the real operating system, and its errors name deed, path and cause."""
 
-import contextlib
 import errno
 import fcntl
 import os
-import resource
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
+from limits import file_size_limit, no_rights
 
 from kvs.errors import StorageError, StoreLockedError, StoreMissingError
 from kvs.log import disk as disk_room
 from kvs.log.disk import Lock, OsDisk
-
-NOBODY = 65_534
-
-
-@contextlib.contextmanager
-def file_size_limit(size_bytes: int) -> Iterator[None]:
-    """Let no file of this process grow beyond a size: a disk that is full at a known byte."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-@contextlib.contextmanager
-def no_rights(path: Path) -> Iterator[None]:
-    """Let this process, though it be root's, have no right to write in a directory."""
-    is_root = os.geteuid() == 0
-    above = [path, *path.parents] if is_root else [path]
-    modes = [(each, stat.S_IMODE(each.stat().st_mode)) for each in above if each.stat().st_uid == os.geteuid()]
-    for each, mode in modes:
-        each.chmod(mode & ~0o222 | 0o555 if each == path else mode | 0o111)
-    try:
-        if is_root:
-            os.seteuid(NOBODY)
-        yield
-    finally:
-        if is_root:
-            os.seteuid(0)
-        for each, mode in modes:
-            each.chmod(mode)
 
 
 def owned(disk: OsDisk, *, exclusive: bool = True, in_child: Callable[[], None] = lambda: None) -> Lock:

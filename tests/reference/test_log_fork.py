@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+import inside
 import pytest
 from support.child import start_program
 from support.target import Target
@@ -81,9 +82,9 @@ def test_child_writes_nothing(store: LogEngine) -> None:
         store.close()
         return said
 
-    size = store._segments[-1].end
+    size = inside.segments(store)[-1].end
     assert in_child(attempt) == repr(["this process is a fork of its owner; open the store anew"] * 4)
-    assert store._segments[-1].end == size
+    assert inside.segments(store)[-1].end == size
     store[b"c"] = b"parent"
     path = store._disk.path
     store.close()
@@ -94,7 +95,7 @@ def test_child_writes_nothing(store: LogEngine) -> None:
 
 def test_child_of_a_held_lock_does_not_hang(store: LogEngine) -> None:
     """A fork while a thread of the parent holds the store's lock leaves the child able to read."""
-    with store._lock:
+    with inside.lock(store):
         answer = in_child(lambda: store.get(b"a"))
     assert answer == repr(b"1")
     store.close()

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import inside
 import pytest
 from log_disks import WatchedDisk
 
@@ -44,7 +45,7 @@ class Turn:
         assert self.reached.wait(DEADLINE_S)
         for number, write in enumerate(writes):
             threads.append(self._start(number, write))
-            wait_until(lambda count=number + 1: len(self.store._waiting) == count)  # type: ignore[misc]  # default is int
+            wait_until(lambda count=number + 1: inside.waiting(self.store) == count)  # type: ignore[misc]  # default is int
         self.disk.before = lambda _step: None
         between()
         self.gate.set()
@@ -113,7 +114,7 @@ def test_writes_of_a_turn_keep_their_order(scratch: Path) -> None:
 def test_nothing_is_read_before_it_is_durable(scratch: Path) -> None:
     """While a turn's fsync is under way, its writes are in nobody's eyes."""
     turn = Turn(scratch)
-    turn.run(between=lambda: pytest.fail("visible") if b"first" in turn.store._entries else None)
+    turn.run(between=lambda: pytest.fail("visible") if b"first" in inside.keydir(turn.store).entries else None)
     assert turn.outcomes == {-1: None}
     assert b"first" in turn.store
     turn.store.close()
@@ -193,12 +194,11 @@ def test_turn_after_close_raises(scratch: Path) -> None:
     store = turn.store
 
     def closing() -> None:
-        store._is_closed = True  # as close() marks it before it waits for the lock
-        store._active = None
+        inside.mark_closed(store, is_closed=True)
 
     turn.run(lambda: store.set(b"a", b"1"), lambda: store.remove(b"before"), between=closing)
     assert [type(turn.outcomes[number]) for number in range(2)] == [StoreClosedError, StoreClosedError]
-    store._is_closed = False
+    inside.mark_closed(store, is_closed=False)
     store.close()
 
 
@@ -218,7 +218,7 @@ def test_interrupted_writer_leaves_no_ticket(scratch: Path) -> None:
     turn.run(lambda: store.set(b"a", b"1"), lambda: store.set(b"b", b"2"), between=between)
     errors = sorted(type(turn.outcomes[number]).__name__ for number in range(2))
     assert errors == ["KeyboardInterrupt", "StorageError"]
-    assert not store._waiting
+    assert inside.waiting(store) == 0
     store.set(b"c", b"3")
     assert store[b"c"] == b"3"
     store.close()

@@ -5,6 +5,7 @@ import os
 import threading
 from pathlib import Path
 
+import inside
 import pytest
 from support.child import start_program
 from support.directory import contents
@@ -22,7 +23,6 @@ from kvs import (
     WrongEngineError,
 )
 from kvs.log import marker
-from kvs.log.options import LogOptions
 
 READER = """
 import sys
@@ -55,7 +55,7 @@ def tear(path: Path) -> bytes:
     with LogEngine.open(path, segment_bytes=1 << 20) as store:
         store.set(b"torn", b"v" * 30)
         store.set(b"torn", b"v" * 60)
-        active = store._segments[-1]
+        active = inside.segments(store)[-1]
         data = active.memory[: active.end - 10] + bytes(200_000 // 512 * 512 - active.end + 10)
         name = active.name.data
     (path / name).write_bytes(data)
@@ -286,4 +286,5 @@ def test_face_opens_the_log_by_default(tmp_path: Path) -> None:
     """kvs.open makes a log store, passes flag and options on, and needs nothing else said."""
     with kvs.open(tmp_path, flag="c", sync="always") as store:
         assert isinstance(store, LogEngine)
-        assert store._options == LogOptions(sync="always")
+        store[b"k"] = b"v"
+        assert store.stats().unsynced_bytes == 0

@@ -4,6 +4,7 @@ import random
 import shutil
 from pathlib import Path
 
+import inside
 import pytest
 from log_disks import WatchedDisk
 from support.directory import contents, flipped, put
@@ -22,7 +23,7 @@ def crashed(path: Path, steps: list[Step]) -> tuple[dict[str, bytes], str]:
         store.write([(key, value)])
     store.sync()
     left = contents(path)
-    name = store._segments[-1].name.data
+    name = inside.segments(store)[-1].name.data
     store.close()
     left.pop("LOCK")
     return left, name
@@ -117,7 +118,7 @@ def test_rot_before_durable_records_is_told_and_nothing_is_changed(scratch: Path
     with LogEngine(WatchedDisk(scratch), LogOptions(sync="always")) as store:
         for number in range(5):
             store[b"%d" % number] = b"value"
-        data = store._segments[0].memory[: store._segments[0].end]
+        data = inside.last_bytes(store)
     path = scratch / "0000000001.data"
     path.write_bytes(flipped(data, (32 + 31) * 8) + bytes(-len(data) % 512))
     before = contents(scratch)
@@ -149,9 +150,9 @@ def test_torn_batch_is_cut_whole(scratch: Path) -> None:
     """A batch of which the last record is missing leaves nothing of itself behind, nor of the tail."""
     store = LogEngine(WatchedDisk(scratch / "store"), OPTIONS)
     store[b"a"] = b"1"
-    end = store._segments[-1].end
+    end = inside.segments(store)[-1].end
     store.write([(b"a", None), (b"b", b"2"), (b"c", b"3")])
-    data = store._segments[-1].memory[: store._segments[-1].end]
+    data = inside.last_bytes(store)
     store.close()
     left = contents(scratch / "store")
     for size in range(end, len(data)):
@@ -196,7 +197,7 @@ def test_merged_segment_must_be_whole(scratch: Path) -> None:
         store.clear()
         store[b"a"] = b"1"
         store.compact()
-        [merged] = store._segments
+        [merged] = inside.segments(store)
         name = merged.name.data
     files = contents(scratch / "store")
     hintless = {each: data for each, data in files.items() if not each.endswith(".hint")}
@@ -206,7 +207,7 @@ def test_merged_segment_must_be_whole(scratch: Path) -> None:
     with LogEngine.open(put(scratch / "sound", files)) as store:
         assert dict(store) == {b"a": b"1"}
         store[b"b"] = b"2"
-        assert store._segments[-1].name.data != name, "nothing is appended to a merged segment"
+        assert inside.segments(store)[-1].name.data != name, "nothing is appended to a merged segment"
 
 
 def test_inputs_of_a_merge_do_not_count_beside_it(scratch: Path) -> None:
@@ -216,8 +217,7 @@ def test_inputs_of_a_merge_do_not_count_beside_it(scratch: Path) -> None:
     for number in range(12):
         store[b"k%d" % (number % 3)] = bytes(200) + b"%d" % number
     del store[b"k0"]
-    store._active = None
-    store._seal(store._segments[-1])
+    inside.seal_last(store)
     before = contents(scratch / "store")
     store.compact()
     pairs = dict(store)
@@ -257,7 +257,7 @@ def test_value_that_looks_like_records_is_a_value(scratch: Path) -> None:
     with LogEngine(WatchedDisk(scratch / "other", seed=2), LogOptions(sync="always")) as store:
         store[b"a"] = b"1"
         store[b"log"] = log
-        data = store._segments[0].memory[: store._segments[0].end]
+        data = inside.last_bytes(store)
     path = put(
         scratch / "torn", {"ENGINE": b"log 1\n", "0000000001.data": data[:-1] + b"\xff" + bytes(-len(data) % 512)}
     )
@@ -272,7 +272,7 @@ def test_large_records_are_replayed(scratch: Path, rng: random.Random) -> None:
     }
     with LogEngine.open(scratch, sync="none") as store:
         store.update(pairs)
-        data = store._segments[0].memory[: store._segments[0].end]
+        data = inside.last_bytes(store)
     for hint in scratch.glob("*.hint"):
         hint.unlink()
     with LogEngine.open(scratch, flag="r") as store:

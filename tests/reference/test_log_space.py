@@ -6,6 +6,7 @@ import resource
 from collections.abc import Callable
 from pathlib import Path
 
+import inside
 import pytest
 from log_disks import WatchedDisk
 from support.directory import total_bytes
@@ -166,7 +167,7 @@ def test_disk_full_at_recovery_does_not_refuse_for_good(scratch: Path) -> None:
     """After a crash the seal needs new room: when there is none, a rotation raises, and succeeds once there is."""
     with LogEngine.open(scratch, sync="none") as store:
         store[b"a"] = bytes(500)
-        data = store._segments[0].memory[: store._segments[0].end]
+        data = inside.last_bytes(store)
     (scratch / "0000000001.data").write_bytes(data + bytes(-len(data) % 512))
     disk = WatchedDisk(scratch)
     store = LogEngine(disk, LogOptions(segment_bytes=600))
@@ -202,6 +203,6 @@ def test_segment_knows_its_path(scratch: Path) -> None:
     """A segment names its file, for messages."""
     with LogEngine.open(scratch) as store:
         store[b"a"] = b""
-        [segment] = store._segments
+        [segment] = inside.segments(store)
         assert isinstance(segment, Segment)
         assert segment.path == f"{scratch}/0000000001.data"

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import inside
 import pytest
 from log_disks import WatchedDisk
 
@@ -147,11 +148,11 @@ def test_interval_logs_a_failed_fsync(scratch: Path, caplog: pytest.LogCaptureFi
     store = LogEngine(disk, LogOptions(sync_interval_s=1_000))
     store[b"a"] = b"1"
     disk.fail("sync", errno.EIO)
-    store._sync_now_and_then()
+    inside.tick(store)
     assert "writes are refused from now on" in caplog.text
     with pytest.raises(WritesRefusedError):
         store[b"a"] = b"2"
-    store._sync_now_and_then()
+    inside.tick(store)
     store.close()
 
 

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import cast
 
+import inside
 import pytest
 from log_disks import WatchedDisk
 from support.directory import contents, flipped, put
@@ -184,7 +185,7 @@ def test_check_agrees_with_recovery_about_torn_tails(scratch: Path, rng: random.
         if number == 2:
             store.sync()
     store.write([(b"a", b"1"), (b"b", None), (b"c", b"3")])
-    data = store._segments[0].memory[: store._segments[0].end]
+    data = inside.last_bytes(store)
     store.close()
     agreed = {"torn": 0, "rot": 0}
     for size in range(33, len(data) + 1, 2):
@@ -285,9 +286,9 @@ def test_torn_tail_is_not_salvaged(scratch: Path) -> None:
     """What the last owner left unfinished is no loss: a repaired store shows what opening the old one shows."""
     store = LogEngine(WatchedDisk(scratch / "store"), LogOptions(sync="none"))
     store[b"a"] = b"1"
-    end = store._segments[0].end
+    end = inside.segments(store)[0].end
     store.write([(b"b", b"2"), (b"c", b"3")])
-    data = store._segments[0].memory[: store._segments[0].end]
+    data = inside.last_bytes(store)
     store.close()
     for size in range(end, len(data)):
         path = put(scratch / "torn", {"ENGINE": b"log 1\n", FIRST: data[:size]})

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
+import inside
 import pytest
 from log_disks import WatchedDisk
 from support.directory import flipped
@@ -25,7 +26,7 @@ def data(tmp_path: Path) -> bytes:
         del store[b"a"]
     with LogEngine(WatchedDisk(tmp_path), LogOptions(sync="none")) as store:
         store[b"c"] = b"333"
-        return bytes(store._segments[0].memory[:1_024])
+        return bytes(inside.segments(store)[0].memory[:1_024])
 
 
 def walk(data: bytes, seed: int | None = None) -> Iterator[Piece]:
@@ -103,7 +104,7 @@ def test_records_of_a_segment_that_is_not_sound(tmp_path: Path) -> None:
     with LogEngine(WatchedDisk(tmp_path), LogOptions(sync="none")) as store:
         store[b"a"] = b"1"
         store[b"b"] = b"2"
-        [segment] = store._segments
+        [segment] = inside.segments(store)
         assert [at for at, _ in walk_room.records(segment)] == [32, 58]
         segment.memory[60:61] = b"\xff"
         with pytest.raises(CorruptRecordError) as caught:
