@@ -85,6 +85,22 @@ def test_states_agree_with_stats(cli: Cli, rng: random.Random) -> None:
     assert pieces(cli, one_file) == [p for p in found if p["file"] == one_file], "one file alone is judged by all"
 
 
+def test_a_file_that_a_merge_replaced_counts_for_nothing(cli: Cli) -> None:
+    """A file that a crash in a compaction left behind is dead, also where the tombstone of its key is gone already."""
+    with LogEngine.open(cli.directory / "kvs-data", segment_bytes=300) as store:
+        store.set(b"gone", b"x" * 200)
+        first = cli.directory / "kvs-data" / "0000000001.data"
+        store.set(b"kept", b"y" * 200)
+        store.remove(b"gone")
+        store.set(b"last", b"z" * 200)
+        left_behind = first.read_bytes()
+        store.compact()
+        assert not first.exists()
+    first.write_bytes(left_behind)
+    assert [state for key, state in states(pieces(cli)) if key == "gone"] == ["dead"]
+    assert {key for key, state in states(pieces(cli)) if state == "live"} == {"kept", "last"}
+
+
 def test_every_byte_is_shown_under_a_name(cli: Cli) -> None:
     """With --full the hexdump holds every byte of the file, in order, and each run of bytes has its field's name."""
     directory = make_store(cli)
