@@ -11,7 +11,9 @@ from support.directory import contents, flipped, put
 from support.history import History, Step, random_steps
 
 from kvs import CorruptRecordError, LogEngine, StorageError
+from kvs.log import header, record
 from kvs.log.options import LogOptions
+from kvs.log.verify import check
 
 OPTIONS = LogOptions(sync="none", segment_bytes=700, compact_dead_bytes=1 << 40)
 
@@ -288,11 +290,14 @@ def test_older_record_behind_the_end_is_no_record(scratch: Path) -> None:
     """Sound bytes of the past behind the end, whose sequence is not higher, are cut and never replayed."""
     left, active = crashed(scratch / "store", [(b"a", b"old"), (b"a", b"new")])
     data = left[active].rstrip(b"\0")
-    first = data[32 : 32 + 28]
-    path = put(scratch / "again", {**left, active: data + first})
+    head = header.decode(data)
+    assert head is not None
+    older = record.encode(record.VALUE, b"a", b"old", 1, 32, head.seed ^ len(data))
+    path = put(scratch / "again", {**left, active: data + older})
+    assert check(path).findings == []
     with LogEngine.open(path) as store:
         assert dict(store) == {b"a": b"new"}
-        assert store.stats().recovery.torn_bytes == 28
+        assert store.stats().recovery.torn_bytes == len(older)
 
 
 def test_copy_of_a_directory_opens(scratch: Path, rng: random.Random) -> None:
