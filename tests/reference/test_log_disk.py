@@ -137,9 +137,13 @@ def test_room_is_allocated_by_writing_where_there_is_no_call(
     file.grow(3 << 20)
     assert (tmp_path / "a").stat().st_blocks * 512 >= 3 << 20
     assert file.memory[:] == b"abc" + bytes((3 << 20) - 3)
-    with file_size_limit(4 << 20), pytest.raises(StorageError):
+    with file_size_limit((5 << 20) + 100), pytest.raises(StorageError):
         file.grow(8 << 20)
     assert (tmp_path / "a").stat().st_size == 3 << 20
+    monkeypatch.setattr(os, "write", refuse_with(errno.ENOSPC))
+    with pytest.raises(StorageError, match="No space left"):
+        file.grow(8 << 20)
+    assert (tmp_path / "a").stat().st_size == len(file.memory) == 3 << 20
 
 
 def refuse_with(number: int) -> Callable[..., None]:
