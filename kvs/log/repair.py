@@ -1,12 +1,13 @@
 """Repair: make a new store of every sound record of a damaged one, and say what was lost."""
 
+import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 from kvs.engine import Op, Progress
-from kvs.errors import StorageError
+from kvs.errors import CorruptRecordError, StorageError
 from kvs.log import marker
 from kvs.log.backup import make_way
 from kvs.log.disk import OsDisk
@@ -42,11 +43,14 @@ def repair(src: str | os.PathLike[str], dest: str | os.PathLike[str], progress: 
 
     Raises:
         StoreMissingError, StoreLockedError: no store in `src`, or somebody writes to it just now.
+        WrongEngineError, UnsupportedFormatError: not a store of this engine, or of a later version.
         StorageError: there is a store in `dest` already, or the system refused.
     """
     report = RepairReport()
     new = OsDisk(dest)
     with Locked(OsDisk(src)) as disk:
+        with contextlib.suppress(CorruptRecordError):  # the ENGINE file may be what is damaged
+            marker.check(disk, disk.list())
         segment_files = find_files(disk, disk.list())
         if not segment_files:
             raise StorageError(f"there are no segments in {disk.path}")

@@ -170,12 +170,16 @@ class Segment:
         """
         self.sync()
         self.sequence = sequence
-        while self.sealed < self.end or self.end % SECTOR_BYTES < record.ENVELOPE_BYTES:
-            self.sequence += 1
-            self.append(record.encode(record.SEAL, b"", b"", self.sequence, self.durable, self.seed ^ self.end))
-            self.seal_bytes += record.ENVELOPE_BYTES
-            self.sealed = self.end
+        self._append_seal()
+        if self.end % SECTOR_BYTES < record.ENVELOPE_BYTES:  # it reaches into two sectors, or fills one
+            self._append_seal()
         self.cut()
+        self.sealed = self.end
+
+    def _append_seal(self) -> None:
+        self.sequence += 1
+        self.append(record.encode(record.SEAL, b"", b"", self.sequence, self.durable, self.seed ^ self.end))
+        self.seal_bytes += record.ENVELOPE_BYTES
 
     def write_again(self) -> None:
         """Write anew what no fsync has vouched for yet, so that the next one takes it along.

@@ -12,7 +12,7 @@ from kvs.log.segment import Segment
 
 def segments(store: LogEngine) -> list[Segment]:
     """Return the segments of an open store, in the order of history."""
-    return store._segments
+    return store._writer.segments
 
 
 def last_bytes(store: LogEngine) -> bytes:
@@ -28,18 +28,17 @@ def keydir(store: LogEngine) -> Keydir:
 
 def waiting(store: LogEngine) -> int:
     """Return how many writers wait for their turn."""
-    return len(store._waiting)
+    return len(store._turns.waiting)
 
 
 def seal_last(store: LogEngine) -> None:
     """Seal the active segment, as a rotation does."""
-    store._active = None
-    store._seal(store._segments[-1])
+    store._writer.seal()
 
 
 def merge_one(store: LogEngine, index: int) -> None:
     """Merge one segment alone, whatever a plan would choose."""
-    store._merge(index, store._segments[index : index + 1], lambda _done, _total: None)
+    store._compactor._merge(index, store._writer.segments[index : index + 1], lambda _done, _total: None)
 
 
 def lock(store: LogEngine) -> "threading.Lock":
@@ -49,7 +48,8 @@ def lock(store: LogEngine) -> "threading.Lock":
 
 def interrupt_once(store: LogEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let Ctrl-C come once, between a write's going into the log and its going into the index."""
-    real, calls = store._point_at, list[int]()
+    writer = store._writer
+    real, calls = writer._point_at, list[int]()
 
     def interrupted(written: Any) -> None:
         calls.append(1)
@@ -57,7 +57,7 @@ def interrupt_once(store: LogEngine, monkeypatch: pytest.MonkeyPatch) -> None:
             raise KeyboardInterrupt
         real(written)
 
-    monkeypatch.setattr(store, "_point_at", interrupted)
+    monkeypatch.setattr(writer, "_point_at", interrupted)
 
 
 def tick(store: LogEngine) -> None:
@@ -67,5 +67,5 @@ def tick(store: LogEngine) -> None:
 
 def mark_closed(store: LogEngine, *, is_closed: bool) -> None:
     """Mark a store as close() does before it waits for the lock; or take that back."""
-    store._is_closed = is_closed
-    store._active = None
+    store._is_closed = store._writer._is_closed = is_closed
+    store._writer.active = None

@@ -10,7 +10,7 @@ import pytest
 from log_disks import WatchedDisk
 
 from kvs import InvalidValueError, KeyNotFoundError, LogEngine, StorageError, StoreClosedError, WritesRefusedError
-from kvs.log import store as store_room
+from kvs.log import writer as writer_room
 from kvs.log.options import LogOptions
 
 pytestmark = pytest.mark.timeout(30)
@@ -122,7 +122,7 @@ def test_nothing_is_read_before_it_is_durable(scratch: Path) -> None:
 
 def test_an_error_reaches_its_own_thread_alone(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A removal of a missing key, and a batch beyond its limit, fail alone: what shared their turn is written."""
-    monkeypatch.setattr(store_room, "MAX_BATCH_BYTES", 1_000)
+    monkeypatch.setattr(writer_room, "MAX_BATCH_BYTES", 1_000)
     turn = Turn(scratch)
     store = turn.store
     turn.run(
