@@ -14,7 +14,6 @@ from dataclasses import dataclass, fields, replace
 from random import Random
 from typing import Final, NamedTuple, TypeAlias
 
-from kvs.errors import KvsError
 from kvs.log.options import LogOptions
 from kvs.log.store import LogEngine
 from support.crash.crashdisk import CrashDisk
@@ -40,16 +39,16 @@ class Tally:
     """What was tried.
 
     Args:
-        crashes: crash states of workloads, and
-        distinct: how many of them differed, and were opened.
-        in_recovery: crash states inside recovery, and
+        crashes: crash states of workloads,
+        in_recovery: inside recovery, and
         after_kill: of programs that were killed, reopened, and then lost power.
+        opened: how many of all these differed within their workload, and were opened.
     """
 
     crashes: int = 0
-    distinct: int = 0
     in_recovery: int = 0
     after_kill: int = 0
+    opened: int = 0
 
     def add(self, other: "Tally") -> None:
         """Add another tally to this one."""
@@ -61,8 +60,8 @@ class Care(NamedTuple):
     """How much of the work is done.
 
     Args:
-        probe_every: write once more to every n-th distinct crash state.
-        recovery_every: crash the recovery of every n-th distinct crash state; 0 for none.
+        probe_every: write once more to every n-th new crash state.
+        recovery_every: crash the recovery of every n-th new crash state; 0 for none.
         kill_every: kill the program after every n-th step, go on and lose power; 0 for never.
     """
 
@@ -113,7 +112,7 @@ class Explorer:
                     durable = number if kind == "durable" else durable
                 case _:
                     state.apply(step)
-            for outcome in outcomes(state, step, self._rng):
+            for outcome in outcomes(state, step, self._rng, is_brief=bool(via)):
                 self._check(run, position, outcome, (durable if outcome.is_power else acked, issued), via)
             if not via and self._care.kill_every and position % self._care.kill_every == 0:
                 self._kill_and_go_on(run, position, state, (acked, durable, issued))
@@ -131,8 +130,7 @@ class Explorer:
             raise Violation(run, position, outcome, found, run.states[low : high + 1], via)
         if via or len(self._seen) == known:
             return
-        self.tally.distinct += 1
-        if self._care.recovery_every and self.tally.distinct % self._care.recovery_every == 0:
+        if self._care.recovery_every and len(self._seen) % self._care.recovery_every == 0:
             self._crash_in_recovery(run, position, outcome, found)
 
     def _open(self, image: dict[str, bytes]) -> Found:
@@ -142,6 +140,7 @@ class Explorer:
         if found is None:
             is_probed = len(self._seen) % self._care.probe_every == 0
             found = self._seen[key] = open_image(image, self._options, is_probed=is_probed)
+            self.tally.opened += 1
         return found
 
     def _crash_in_recovery(self, run: Run, position: int, outcome: Outcome, found: Found) -> None:
@@ -190,6 +189,6 @@ def open_image(image: dict[str, bytes], options: LogOptions, *, is_probed: bool)
         engine.close()
         engine = LogEngine(disk, options)
         again = dict(engine.items())
-    except KvsError as error:
+    except Exception as error:  # noqa: BLE001  # whatever it is, it is what came back
         return f"{type(error).__name__}: {error}"
     return found if again == {**found, PROBE[0]: PROBE[1]} else f"one write more after {found} made it {again}"

@@ -3,7 +3,7 @@
 For names that are not durable: every subset of the changes where they are few, else none, all, each prefix, each
 alone and each missing. For bytes that are not durable: none, all, any subset of the dirty pages (sampled where they
 are many), every size the file had meanwhile, each change missing with later ones present, and the last one torn at
-every byte, what lies behind being as it was or cut off.
+every byte, what lies behind being as it was or, of a file that write(2) extends, cut off.
 
 A page is the unit that reaches the disk whole. Real ones have 512 or 4,096 bytes; here it is smaller, so that small
 files have several.
@@ -36,13 +36,14 @@ class Outcome(NamedTuple):
     image: dict[str, bytes]
 
 
-def outcomes(state: DiskState, last: Step, rng: Random) -> Iterator[Outcome]:
+def outcomes(state: DiskState, last: Step, rng: Random, *, is_brief: bool = False) -> Iterator[Outcome]:
     """Return what a crash may leave behind this step.
 
     Args:
         state: the disk with the step taken.
         last: the step; a mark changes nothing, so that only the plain outcomes are worth another look.
         rng: the source of sampled subsets.
+        is_brief: leave out what tears the last store.
     """
     lost = {number: inode.durable for number, inode in state.inodes.items()}
     kept = {number: bytes(inode.now) for number, inode in state.inodes.items()}
@@ -54,11 +55,13 @@ def outcomes(state: DiskState, last: Step, rng: Random) -> Iterator[Outcome]:
         return
     number = last[1]
     inode = state.inodes[number]
-    for words, data in _torn(inode, last):
+    torn = [] if is_brief else [*_torn(inode, last)]
+    for words, data in torn:
         yield Outcome(is_power=False, label=f"a kill: {words}", image=_image(state.names, {**kept, number: data}))
     all_names = [state.names] if not state.pending_names else [state.names, state.durable_names]
     elsewhere = [kept] if _is_clean_but_for(state, number) else [kept, lost]
-    for words, data in chain(_pages(inode, rng), _missing(inode), _torn(inode, last), _cut(inode, last)):
+    cut = [] if is_brief else _cut(inode, last)
+    for words, data in chain(_pages(inode, rng), _missing(inode), torn, cut):
         for others in elsewhere:
             for names in all_names:
                 if number in names.values():
@@ -138,8 +141,8 @@ def _torn(inode: Inode, last: Step) -> Iterator[tuple[str, bytes]]:
 
 
 def _cut(inode: Inode, last: Step) -> Iterator[tuple[str, bytes]]:
-    """Return the file cut off at every byte of the last store."""
-    if last[0] == "resize" or not inode.pending:
+    """Return the file cut off at every byte of what write(2) appended last; a store to mapped memory moves no end."""
+    if last[0] != "append" or not inode.pending:
         return
     _, offset, piece = inode.pending[-1]
     now = bytes(inode.now)

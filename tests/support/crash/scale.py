@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 from unittest import mock
 
-from kvs.log import compaction, recovery, replay, segment, store, tail
+from kvs.log import compaction, compactor, recovery, replay, segment, store, tail, writer
 
 
 class NoTicker:
@@ -40,7 +40,7 @@ def small_measures() -> Iterator[None]:
     """Work with small measures for a while, in every module that knows them."""
     unknown = set(SMALL)
     with contextlib.ExitStack() as stack:
-        for module in (compaction, recovery, replay, segment, store, tail):
+        for module in (compaction, compactor, recovery, replay, segment, store, tail, writer):
             for name in SMALL.keys() & vars(module).keys():
                 stack.enter_context(mock.patch.object(module, name, SMALL[name]))
                 unknown.discard(name)

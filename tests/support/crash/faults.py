@@ -1,0 +1,261 @@
+"""Faults: let the n-th call to the disk fail, in every way, and see that nothing that was acknowledged is lost.
+
+The ways: an error number, once or from then on; a write that takes some bytes and then fails; and the fsync that fails
+once and lies ever after, for the kernel marked the pages clean that it could not write. (Of names no such thing is
+known: a file system whose journal fails stops.)
+
+The oracle, for a program that goes on working after each error:
+
+    1. Each error is a KvsError.
+    2. Reads go on: they show what was acknowledged. A write that raised may show its effect after reopening, or not.
+    3. After a failed fsync of the log, writes are refused until the store is reopened.
+    4. When there is room again after a full disk, writes are taken again.
+    5. After a kill every acknowledged write is there; after a power failure what was durable by the mode's promise.
+"""
+
+import errno
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from kvs.errors import KvsError, StorageError, WritesRefusedError
+from kvs.log.store import LogEngine
+from support.crash.crashdisk import CrashDisk
+from support.crash.explore import FRESH_SALT
+from support.crash.run import Model
+from support.crash.state import DiskState
+from support.crash.workload import Op, Workload
+
+ERRNOS: Final = (
+    errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EMFILE, errno.EFBIG, errno.EINTR,
+)  # fmt: skip
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+SYNCS: Final = frozenset({"sync", "sync_dir"})
+
+
+@dataclass(slots=True)
+class Fault:
+    """Lets calls fail.
+
+    Args:
+        at: the number of the first call that fails, counting from 1; 0 for none.
+        number: the error number.
+        is_sticky: whether all later calls of the same kind fail as well.
+        is_short: whether a write takes half of its bytes before it fails.
+        only: the kinds of call that are counted; empty for all.
+    """
+
+    at: int = 0
+    number: int = errno.EIO
+    is_sticky: bool = False
+    is_short: bool = False
+    calls: list[tuple[str, str]] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    is_over: bool = False
+
+    def __call__(self, disk: CrashDisk, call: str, name: str) -> None:
+        """Raise, if it is this call's turn; a failed fsync drops what it could not write."""
+        if call != "chunk":
+            self.calls.append((call, name))
+        elif not self.is_over:
+            self._fail(call, name)
+        is_turn = len(self.calls) == self.at or (self.is_sticky and self.failed and self.failed[0][0] == call)
+        if call == "chunk" or self.is_over or not is_turn or (self.is_short and call == "write"):
+            return
+        if call == "sync" and name in disk.state.names:
+            disk.state.inodes[disk.state.names[name]].pending.clear()
+        self._fail(call, name)
+
+    def short_write(self, disk: CrashDisk, name: str, chunk: bytes) -> int:
+        """Return how many bytes of a chunk are taken at first."""
+        del disk, name
+        is_turn = self.is_short and not self.is_over and len(self.calls) == self.at
+        return len(chunk) // 2 if is_turn else len(chunk)
+
+    def _fail(self, call: str, name: str) -> None:
+        self.failed.append((call, name))
+        cause = OSError(self.number, os.strerror(self.number))
+        raise StorageError(f"cannot {call} {name}: {cause.strerror}") from cause
+
+
+class BrokenPromise(Exception):  # noqa: N818  # as Violation
+    """The oracle's verdict, in words."""
+
+
+class Survivor:
+    """A program that goes on after each error, and knows what may be in the store.
+
+    Args:
+        workload: what it does.
+        fault: what happens to it.
+    """
+
+    def __init__(self, workload: Workload, fault: Fault) -> None:
+        self.workload = workload
+        self.fault = fault
+        self.disk = CrashDisk(DiskState(), fault=fault)
+        self.engine: LogEngine | None = None
+        self.acked: Model = {}  # what the living store must show
+        self.unknown: list[Model] = []  # what raised meanwhile, and may be there after reopening, one after the other
+        self.durable: list[Model] = [{}]  # every state since the last that is durable, that included
+
+    def live(self) -> None:
+        """Do the workload, then see what a kill and a power failure would leave.
+
+        Raises:
+            BrokenPromise: one was.
+        """
+        for op in self.workload.ops:
+            self._step(op)
+        self._crash(is_power=False)
+        self._crash(is_power=True)
+        if self.engine is not None:
+            self._resume()
+            self._attempt(self.engine.close)
+
+    def _step(self, op: Op) -> None:
+        if self.engine is None:
+            self._open()
+        elif op[0] in {"reopen", "kill"}:
+            self._leave(is_kill=op[0] == "kill")
+            self._open()
+        elif op[0] in {"sync", "tick", "compact"}:
+            self._make_durable(op[0])
+        else:
+            for batch in self._batches(op):
+                self._write(batch)
+        if self.engine is not None:
+            self._read()
+
+    def _batches(self, op: Op) -> Iterator[dict[bytes, bytes | None]]:
+        match op:
+            case ("set", key, value):
+                yield {key: value}
+            case ("remove", key):
+                yield {key: None}
+            case ("write", batch):
+                yield dict(batch)
+            case ("group", batches):
+                yield from map(dict, batches)
+
+    def _write(self, batch: dict[bytes, bytes | None]) -> None:
+        engine = self.engine
+        assert engine is not None
+        after = {key: value for key, value in {**self.acked, **batch}.items() if value is not None}
+        was_refused = self._has_lost_a_sync()
+        error = self._attempt(lambda: engine.write(batch.items()))
+        if error is None:
+            if was_refused:
+                raise BrokenPromise(f"wrote after a failed fsync {self.fault.failed}")
+            self.acked = after
+            self.durable = [after] if self.workload.options.sync == "always" else [*self.durable, after]
+            self.unknown.clear()
+        elif not isinstance(error, WritesRefusedError):
+            self.unknown.append(after)
+
+    def _has_lost_a_sync(self) -> bool:
+        """Tell whether an fsync of the log or its names failed since this store was opened, so that it must refuse."""
+        return any(call == "sync" and name.endswith(".data") for call, name in self.fault.failed[self._failed_before :])
+
+    def _make_durable(self, name: str) -> None:
+        engine = self.engine
+        assert engine is not None
+        count = len(self.fault.failed)
+        deed = {"sync": engine.sync, "tick": engine._sync_now_and_then, "compact": engine.compact}[name]
+        error = self._attempt(deed)
+        if error is None and len(self.fault.failed) == count and not self._has_lost_a_sync():
+            self.durable = [self.acked]
+
+    def _open(self) -> None:
+        """Open the store; what it shows is one of the states that it may show, and the present from now on."""
+        self._failed_before = len(self.fault.failed)
+        self.disk.locks.clear()
+        try:
+            self.engine = LogEngine(self.disk, self.workload.options)
+        except KvsError as error:
+            self._see(error)
+            self.engine = None
+            return
+        found = dict(self.engine.items())
+        if found != self.acked and found not in self.unknown:
+            raise BrokenPromise(f"reopened, it shows {found}, not {self.acked}, nor one of {self.unknown}")
+        self.acked = found
+        self.unknown.clear()
+        self.durable = [found]  # recovery leaves durable what it shows
+
+    def _leave(self, *, is_kill: bool) -> None:
+        engine = self.engine
+        if engine is not None and not is_kill:
+            self._attempt(engine.close)
+        self.engine = None
+
+    def _attempt(self, deed: object) -> KvsError | None:
+        """Do something, and return the error that it raised."""
+        assert callable(deed)
+        try:
+            deed()
+        except KvsError as error:
+            self._see(error)
+            return error
+        return None
+
+    def _see(self, error: KvsError) -> None:
+        """Hold an error against the contract: a fault is a StorageError with its cause, or follows from one."""
+        if not isinstance(error, StorageError) or not self.fault.failed:
+            raise BrokenPromise(f"{type(error).__name__} out of nothing: {error}") from error
+
+    def _read(self) -> None:
+        assert self.engine is not None
+        found = dict(self.engine.items())
+        if found != self.acked:
+            raise BrokenPromise(f"the living store shows {found}, not {self.acked}")
+
+    def _resume(self) -> None:
+        """See that a store that only met a full disk writes again, now that there is room."""
+        engine = self.engine
+        assert engine is not None
+        self.fault.is_over = True
+        was_only_full = self.fault.number in FULL and not any(call in SYNCS for call, _ in self.fault.failed)
+        before_commit = all(
+            call not in {"rename", "open", "truncate", "list", "unlink"} for call, _ in self.fault.failed
+        )
+        if was_only_full and before_commit:
+            try:
+                engine.set(b"room", b"again")
+            except KvsError as error:
+                raise BrokenPromise(f"there is room again, yet: {error}") from error
+
+    def _crash(self, *, is_power: bool) -> None:
+        """Open what a crash would leave now, on a disk without faults."""
+        state = self.disk.state
+        image = state.shown()
+        allowed = [self.acked, *self.unknown]
+        if is_power:
+            image = {name: state.inodes[inode].durable for name, inode in state.durable_names.items()}
+            allowed = [*self.durable, *self.unknown]
+        try:
+            found = dict(LogEngine(CrashDisk(DiskState(image), salt=FRESH_SALT), self.workload.options).items())
+        except KvsError as error:
+            raise BrokenPromise(
+                f"after {'power failed' if is_power else 'a kill'} it does not open: {error}"
+            ) from error
+        if found not in allowed:
+            raise BrokenPromise(f"after {'power failed' if is_power else 'a kill'} it shows {found}, not of {allowed}")
+
+
+def calls_of(workload: Workload) -> int:
+    """Return how many calls to the disk a workload makes when none fails."""
+    fault = Fault()
+    Survivor(workload, fault).live()
+    return len(fault.calls)
+
+
+def faults_for(calls: int) -> Iterator[Fault]:
+    """Return every fault for a workload of so many calls."""
+    for at in range(1, calls + 1):
+        for number in ERRNOS:
+            for is_sticky in (False, True):
+                yield Fault(at, number, is_sticky=is_sticky)
+        yield Fault(at, errno.ENOSPC, is_short=True)
+        yield Fault(at, errno.EIO, is_short=True)
