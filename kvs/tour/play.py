@@ -35,5 +35,6 @@ def _where_next() -> Text:
         "  kvs repl                             the same in conversation\n",
         "  kvs inspect                          the bytes of your log, one by one\n",
         '  import kvs; kvs.open("data")         a dict on disk, for your programs\n',
-        "  README.md, Reading the source        how it is built, from the first file",
+        "  README.md                            Reading the source: how it is built\n",
+        ("  (source .venv/bin/activate puts kvs on your path)", "dim"),
     )
