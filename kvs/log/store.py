@@ -16,6 +16,7 @@ import logging
 import os
 import threading
 from collections.abc import Iterable, Iterator
+from struct import Struct
 from typing import Final, Self, TypeVar, overload
 from zlib import crc32
 
@@ -60,6 +61,9 @@ from kvs.log.writer import Writer
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+_pack_header = HEADER.pack
+_pack_checksum = Struct("<I").pack
 
 SCAN_CHUNK: Final = 256
 """Keys read under one hold of the lock by a scan: enough to make the lock cheap, few enough to let others in."""
@@ -140,6 +144,7 @@ class LogEngine(Engine):
         self._keydir = recovered.keydir
         self._entries = recovered.keydir.entries
         self._writer = Writer(disk, options, recovered)
+        self._views = self._writer.views
         self._compactor = Compactor(self._writer, options)
         self._turns = Turns(self._writer)
         if flag == "r":
@@ -193,11 +198,11 @@ class LogEngine(Engine):
             if location is None:
                 self._check_open()
                 return default
-            segment = self._writer.by_slot[location >> SLOT_SHIFT]
+            memory, seed = self._views[location >> SLOT_SHIFT]
             offset = location >> SIZE_BITS & OFFSET_MASK
-            data = segment.memory[offset : offset + (location & SIZE_MASK)]
-            if crc32(data, segment.seed ^ offset) != RESIDUE:
-                raise segment.rot_at(offset)
+            data = memory[offset : offset + (location & SIZE_MASK)]
+            if crc32(data, seed ^ offset) != RESIDUE:
+                raise self._writer.by_slot[location >> SLOT_SHIFT].rot_at(offset)
         return data[HEADER_BYTES + len(key) : -CHECKSUM_BYTES]
 
     def __len__(self) -> int:
@@ -239,15 +244,15 @@ class LogEngine(Engine):
             pairs = []
             with self._lock:
                 self._check_open()
-                entries, by_slot = self._entries, self._writer.by_slot
+                entries, views = self._entries, self._views
                 for key in keys[first : first + SCAN_CHUNK]:
                     location = entries.get(key)
                     if location is not None:
-                        segment = by_slot[location >> SLOT_SHIFT]
+                        memory, seed = views[location >> SLOT_SHIFT]
                         offset = location >> SIZE_BITS & OFFSET_MASK
-                        data = segment.memory[offset : offset + (location & SIZE_MASK)]
-                        if crc32(data, segment.seed ^ offset) != RESIDUE:
-                            raise segment.rot_at(offset)
+                        data = memory[offset : offset + (location & SIZE_MASK)]
+                        if crc32(data, seed ^ offset) != RESIDUE:
+                            raise self._writer.by_slot[location >> SLOT_SHIFT].rot_at(offset)
                         pairs.append((key, data[HEADER_BYTES + len(key) : -CHECKSUM_BYTES]))
             yield from pairs
 
@@ -279,12 +284,13 @@ class LogEngine(Engine):
             if active is None or active.end + size > active.room:
                 active = self._make_room(size)
             offset = active.end
-            writer.sequence += 1
-            body = HEADER.pack(VALUE, 0, len(key), len(value), writer.sequence, active.durable) + key + value
-            active.memory[offset : offset + size] = body + crc32(body, active.seed ^ offset).to_bytes(4, "little")
+            writer.sequence = sequence = writer.sequence + 1
+            body = _pack_header(VALUE, 0, len(key), len(value), sequence, active.durable) + key + value
+            active.memory[offset : offset + size] = body + _pack_checksum(crc32(body, active.seed ^ offset))
             active.end = offset + size
-            old = self._entries.get(key)
-            self._entries[key] = active.base | offset << SIZE_BITS | size
+            entries = self._entries
+            old = entries.get(key)
+            entries[key] = active.base | offset << SIZE_BITS | size
             if old is not None:
                 self._keydir.bury(old >> SLOT_SHIFT, old & SIZE_MASK)
                 if self._keydir.dead_bytes >= self._compactor.look_at:

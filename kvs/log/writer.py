@@ -49,12 +49,15 @@ class Writer:
         disk: the directory, owned by this process if anything is to be written.
         options: where a segment ends.
         recovered: what recovery found; the writer goes on from there.
+
+    `views` has the memory and the seed of each segment by its slot: what a read needs, at one step instead of two.
     """
 
     def __init__(self, disk: Disk, options: LogOptions, recovered: Recovered) -> None:
         self.disk = disk
         self.segments = recovered.segments  # in the order of history
         self.by_slot = {segment.slot: segment for segment in self.segments}
+        self.views = {segment.slot: (segment.memory, segment.seed) for segment in self.segments}
         self.keydir = recovered.keydir
         self.sequence = recovered.sequence
         self.active: Segment | None = None  # where records go; None when the next one must first ask for room
@@ -160,6 +163,7 @@ class Writer:
             active = last
         self.sequence = max(self.sequence, active.sequence)  # should Ctrl-C have come between a seal and its number
         active.reserve(size_bytes, self._options.segment_bytes)
+        self.views[active.slot] = (active.memory, active.seed)
         self.active = active
         return active
 
@@ -171,7 +175,10 @@ class Writer:
     def replace(self, start: int, run: list[Segment], merged: Segment) -> None:
         """Let a merged segment stand where those were that it holds now."""
         self.segments[start : start + len(run)] = [merged]
-        self.by_slot = {segment.slot: segment for segment in self.segments}
+        for segment in run:
+            del self.by_slot[segment.slot], self.views[segment.slot]
+        self.by_slot[merged.slot] = merged
+        self.views[merged.slot] = (merged.memory, merged.seed)
 
     def _begin_segment(self) -> Segment:
         last_id = self.segments[-1].name.id if self.segments else 0
@@ -225,6 +232,7 @@ class Writer:
         except StorageError as error:
             self.refuse(str(error))
             raise
+        self.views[last.slot] = (last.memory, last.seed)
         self.sequence = last.sequence
         self.last_sync = self.disk.now()
         self._to_hint = last
@@ -261,4 +269,4 @@ class Writer:
             self.active = None
             for segment in self.segments:
                 segment.file.close()
-            self.segments, self.by_slot = [], {}
+            self.segments, self.by_slot, self.views = [], {}, {}
