@@ -60,21 +60,16 @@ def plan(weights: Sequence[Weight], segment_bytes: int) -> list[slice]:
     [slice(0, 2, None)]
     """
     runs: list[slice] = []
-    start, live_bytes, dead_bytes = 0, 0, 0
-    for index, weight in enumerate([*weights, None]):
-        is_fine = weight is None or (weight.dead_bytes == 0 and weight.live_bytes * 2 >= segment_bytes)
-        if weight is None or is_fine or live_bytes + weight.live_bytes > segment_bytes:
-            if dead_bytes or index - start > 1:
-                runs.append(slice(start, index))
-            start, live_bytes, dead_bytes = index, 0, 0
-        if weight is None:
-            break
-        if is_fine:
-            start = index + 1
-        else:
+    start, live_bytes = 0, 0
+    for index, weight in enumerate(weights):
+        is_fine = weight.dead_bytes == 0 and weight.live_bytes * 2 >= segment_bytes
+        if is_fine or live_bytes + weight.live_bytes > segment_bytes:
+            runs.append(slice(start, index))
+            start, live_bytes = index + is_fine, 0
+        if not is_fine:
             live_bytes += weight.live_bytes
-            dead_bytes += weight.dead_bytes
-    return runs
+    runs.append(slice(start, len(weights)))
+    return [run for run in runs if run.stop - run.start > 1 or any(weight.dead_bytes for weight in weights[run])]
 
 
 @dataclass(slots=True)

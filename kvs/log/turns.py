@@ -77,6 +77,7 @@ class Turns:
                 self._writer.publish(records)
                 ticket.error = None
         except StorageError as error:
+            self._writer.drop_due_hint()
             for ticket in tickets:
                 ticket.error = ticket.error if ticket.error is not _UNFINISHED else error
         except BaseException:

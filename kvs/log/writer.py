@@ -247,7 +247,7 @@ class Writer:
             write_hint(segment, self.keydir.locations_in(segment.slot))
 
     def drop_due_hint(self) -> None:
-        """Write no hint after all: something that it would speak of did not get into the index."""
+        """Write no hint after all: a record that it would speak of did not get into the index, and would be lost."""
         self._to_hint = None
 
     def close(self) -> None:
