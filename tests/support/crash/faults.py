@@ -1,8 +1,8 @@
 """Faults: let the n-th call to the disk fail, in every way, and see that nothing that was acknowledged is lost.
 
 The ways: an error number, once or from then on; a write that takes some bytes and then fails; and the fsync that fails
-once and lies ever after, for the kernel marked the pages clean that it could not write. (Of names no such thing is
-known: a file system whose journal fails stops.)
+once and lies ever after, for the kernel marked the pages clean that it could not write. (Of names and sizes no such
+thing is known: a file system whose journal fails stops.)
 
 The oracle, for a program that goes on working after each error:
 
@@ -15,18 +15,21 @@ The oracle, for a program that goes on working after each error:
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from functools import partial
+from typing import Final, TypeAlias
 
 from kvs.errors import KvsError, StorageError, WritesRefusedError
 from kvs.log.store import LogEngine
+from kvs.log.turns import Ticket
 from support.crash.crashdisk import CrashDisk
 from support.crash.explore import FRESH_SALT
 from support.crash.run import Model
 from support.crash.state import DiskState
 from support.crash.workload import Op, Workload
 
+Written: TypeAlias = dict[bytes, bytes | None]
 ERRNOS: Final = (
     errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS, errno.EMFILE, errno.EFBIG, errno.EINTR,
 )  # fmt: skip
@@ -64,7 +67,7 @@ class Fault:
         if call == "chunk" or self.is_over or not is_turn or (self.is_short and call == "write"):
             return
         if call == "sync" and name in disk.state.names:
-            disk.state.inodes[disk.state.names[name]].pending.clear()
+            disk.state.inodes[disk.state.names[name]].lose_pending_bytes()
         self._fail(call, name)
 
     def short_write(self, disk: CrashDisk, name: str, chunk: bytes) -> int:
@@ -123,36 +126,44 @@ class Survivor:
         elif op[0] in {"sync", "tick", "compact"}:
             self._make_durable(op[0])
         else:
-            for batch in self._batches(op):
-                self._write(batch)
+            self._write(op)
         if self.engine is not None:
             self._read()
 
-    def _batches(self, op: Op) -> Iterator[dict[bytes, bytes | None]]:
-        match op:
-            case ("set", key, value):
-                yield {key: value}
-            case ("remove", key):
-                yield {key: None}
-            case ("write", batch):
-                yield dict(batch)
-            case ("group", batches):
-                yield from map(dict, batches)
-
-    def _write(self, batch: dict[bytes, bytes | None]) -> None:
+    def _write(self, op: Op) -> None:
+        """Do an operation that writes: those of a group in turn, or sharing one in mode "always"."""
         engine = self.engine
         assert engine is not None
-        after = {key: value for key, value in {**self.acked, **batch}.items() if value is not None}
+        batches = _batches(op)
+        if len(batches) == 1 or self.workload.options.sync != "always":
+            for batch in batches:
+                was_refused = self._has_lost_a_sync()
+                self._note([batch], [self._attempt(partial(engine.write, batch.items()))], was_refused)
+            return
         was_refused = self._has_lost_a_sync()
-        error = self._attempt(lambda: engine.write(batch.items()))
-        if error is None:
-            if was_refused:
-                raise BrokenPromise(f"wrote after a failed fsync {self.fault.failed}")
-            self.acked = after
-            self.durable = [after] if self.workload.options.sync == "always" else [*self.durable, after]
-            self.unknown.clear()
-        elif not isinstance(error, WritesRefusedError):
-            self.unknown.append(after)
+        tickets = [Ticket(batch, None) for batch in batches[:-1]]
+        engine._turns.waiting.extend(tickets)
+        last = self._attempt(lambda: engine.write(batches[-1].items()))
+        for ticket in tickets:
+            if ticket.error is not None:
+                self._see(ticket.error)
+        self._note(batches, [*(ticket.error for ticket in tickets), last], was_refused)
+
+    def _note(self, batches: list[Written], errors: list[KvsError | None], was_refused: bool) -> None:
+        """Note what came of writes. Those who share an error were all in the log when it came, one after the other."""
+        chain = self.acked
+        for batch, error in zip(batches, errors, strict=True):
+            after = {key: value for key, value in {**chain, **batch}.items() if value is not None}
+            if error is None:
+                if was_refused:
+                    raise BrokenPromise(f"wrote after a failed fsync {self.fault.failed}")
+                self.acked = chain = after
+                self.durable = [after] if self.workload.options.sync == "always" else [*self.durable, after]
+                self.unknown.clear()
+            elif not isinstance(error, WritesRefusedError):
+                self.unknown.append(after)
+                if sum(other is error for other in errors) > 1:
+                    chain = after
 
     def _has_lost_a_sync(self) -> bool:
         """Tell whether an fsync of the log or its names failed since this store was opened, so that it must refuse."""
@@ -190,9 +201,8 @@ class Survivor:
             self._attempt(engine.close)
         self.engine = None
 
-    def _attempt(self, deed: object) -> KvsError | None:
+    def _attempt(self, deed: Callable[[], object]) -> KvsError | None:
         """Do something, and return the error that it raised."""
-        assert callable(deed)
         try:
             deed()
         except KvsError as error:
@@ -242,6 +252,18 @@ class Survivor:
             ) from error
         if found not in allowed:
             raise BrokenPromise(f"after {'power failed' if is_power else 'a kill'} it shows {found}, not of {allowed}")
+
+
+def _batches(op: Op) -> list[Written]:
+    match op:
+        case ("set", key, value):
+            return [{key: value}]
+        case ("remove", key):
+            return [{key: None}]
+        case ("write", batch):
+            return [dict(batch)]
+        case _:
+            return [*map(dict, op[1])]
 
 
 def calls_of(workload: Workload) -> int:

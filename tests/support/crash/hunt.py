@@ -2,9 +2,10 @@
 
     python -m support.crash.hunt SECONDS SHRINK_SECONDS WAY…
 
-SHRINK_SECONDS is how long the story may be made shorter. Exit status 1 when a promise was broken, 0 when none was in
-that time. The ways: play (the living store, and after reopening), explore (crashes), rot, errno. Planted bugs are
-hunted with this, each in a process of its own, whose PYTHONPATH leads to the copy of the package with the bug in it.
+SHRINK_SECONDS is how long the story may be made shorter; a way may name the seed to begin with, as in rot@3. Exit
+status 1 when a promise was broken, 0 when none was in that time. The ways: play (the living store, and after
+reopening), explore (crashes), rot, errno. Planted bugs are hunted with this, each in a process of its own, whose
+PYTHONPATH leads to the copy of the package with the bug in it.
 """
 
 import logging
@@ -76,7 +77,8 @@ WAYS: Final[dict[str, Callable[[int], Violation | str | None]]] = {
 def hunt(seconds: float, ways: list[str]) -> Violation | str | None:
     """Return the first broken promise, or None."""
     deadline = time.monotonic() + seconds
-    tries: Iterator[Violation | str | None] = (WAYS[way](seed) for seed in count() for way in ways)
+    begins = [(WAYS[name], int(seed or 0)) for name, _, seed in (way.partition("@") for way in ways)]
+    tries: Iterator[Violation | str | None] = (way(first + lap) for lap in count() for way, first in begins)
     for found in tries:
         if found is not None or time.monotonic() > deadline:
             return found

@@ -2,9 +2,9 @@
 
     python -m support.crash.kills DIRECTORY SEED CYCLES
 
-Each cycle forks a writer that goes on where the last one was stopped, lets it acknowledge a while, kills it in the middle of
-whatever it does, and reopens the store without any help. The contents must be those after the last acknowledged write,
-or after the one that was under way. Prints one line of JSON.
+Each cycle forks a writer that goes on where the last one was stopped, lets it acknowledge a while, kills it in the
+middle of whatever it does, and reopens the store without any help. The contents must be those after the last
+acknowledged write, or after the one that was under way. Prints one line of JSON.
 """
 
 import json

@@ -11,6 +11,7 @@ import json
 import os
 import resource
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -78,20 +79,24 @@ def descriptors(directory: str) -> dict[str, object]:
 
 
 def race(directory: str, rounds: str) -> dict[str, object]:
-    """Let two processes open a directory at the same moment, over and over: one gets it, the other does not."""
+    """Let two processes open a store at the same moment, over and over, new or there: one gets it, the other does not."""
     for number in range(int(rounds)):
-        reading, go = os.pipe()
-        release, held = os.pipe()
-        pids = [_in_fork(lambda: _open_at(directory, reading, release, (go, held))) for _ in range(2)]
-        os.close(reading)
-        os.close(release)
-        os.close(go)  # now
-        first, status = os.waitpid(-1, 0)
-        assert os.waitstatus_to_exitcode(status) == LOST, f"round {number}: the loser ended with {status}"
-        os.close(held)  # the winner may go
-        (winner,) = set(pids) - {first}
-        assert os.waitstatus_to_exitcode(os.waitpid(winner, 0)[1]) == WON, f"round {number}: nobody got the store"
+        _race_once(f"{directory}/{number // 2}")
     return {"rounds": int(rounds)}
+
+
+def _race_once(directory: str) -> None:
+    reading, go = os.pipe()
+    release, held = os.pipe()
+    pids = [_in_fork(lambda: _open_at(directory, reading, release, (go, held))) for _ in range(2)]
+    os.close(reading)
+    os.close(release)
+    os.close(go)  # now
+    first, status = os.waitpid(-1, 0)
+    assert os.waitstatus_to_exitcode(status) == LOST, f"the loser ended with {status}"
+    os.close(held)  # the winner may go
+    (winner,) = set(pids) - {first}
+    assert os.waitstatus_to_exitcode(os.waitpid(winner, 0)[1]) == WON, "nobody got the store"
 
 
 def _open_at(directory: str, reading: int, release: int, others: tuple[int, ...]) -> int:
@@ -114,7 +119,10 @@ def _in_fork(job: Callable[[], int]) -> int:
         status = 1
         try:
             status = job()
+        except BaseException:  # noqa: BLE001  # whatever it is, the fork must end here
+            traceback.print_exc()
         finally:
+            sys.stderr.flush()
             os._exit(status)
     return pid
 

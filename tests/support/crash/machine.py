@@ -1,8 +1,9 @@
-"""Machine: a hypothesis state machine that holds a store against a dict, through reopenings, kills and power failures."""
+"""Machine: a hypothesis state machine that holds a store against a dict, through kills and power failures."""
 
 from random import Random
 from typing import Any
 
+import hypothesis
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
@@ -114,16 +115,16 @@ class Machine(RuleBasedStateMachine):
         self._done(found, is_durable=True)
 
 
-def run_machine(examples: int, *, is_random: bool = False) -> int:
-    """Run so many machines of 50 steps each; return how many steps were done."""
+def run_machine(examples: int, seed: int = 0) -> int:
+    """Run so many machines of up to 50 steps each; return how many steps were done."""
     Machine.steps_done = 0
+    hypothesis.seed(seed)(Machine)
     how = settings(
         max_examples=examples,
         stateful_step_count=STEPS_EACH,
         deadline=None,
         database=None,
-        derandomize=not is_random,
         suppress_health_check=[*HealthCheck],
     )
-    run_state_machine_as_test(Machine, settings=how)  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(Machine, settings=how)
     return Machine.steps_done

@@ -13,9 +13,10 @@ import sys
 from pathlib import Path
 from typing import Final
 
-import kvs
+import kvs.errors
 
 TESTS: Final = Path(__file__).parents[2]
+PACKAGE: Final = Path(kvs.errors.__file__).parent
 FOLDER: Final = TESTS / "reference" / "planted"
 
 
@@ -34,7 +35,7 @@ def plant(patch: Path, root: Path) -> None:
     Raises:
         Misfit: it does not apply.
     """
-    shutil.copytree(Path(kvs.__file__).parent, root / "kvs", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(PACKAGE, root / "kvs", ignore=shutil.ignore_patterns("__pycache__"))
     path, hunks = root, list[list[str]]()
     for line in patch.read_text().splitlines():
         if line.startswith("+++ b/"):

@@ -7,8 +7,8 @@
 2. Plays it again in forks that end, by `os._exit`, before their n-th call, for every n; each must leave the files that
    the recording has at that step, which is what the explorer takes a kill to leave.
 
-Prints one line of JSON: how many calls, how many deaths, and what differed. Salts are counted, as on a CrashDisk, for the
-bytes to be the same. The process that forks has no thread.
+Prints one line of JSON: how many calls, how many deaths, and what differed. Salts are counted, as on a CrashDisk, for
+the bytes to be the same. The process that forks has no thread.
 """
 
 import contextlib
@@ -94,7 +94,7 @@ class Calls:
 @contextlib.contextmanager
 def listening(calls: Calls) -> Iterator[None]:
     """Let all calls of this process pass by `calls`; salts are counted meanwhile."""
-    standing_in = {
+    standing_in: dict[str, Callable[..., Any]] = {
         "open": calls.open, "ftruncate": calls.resize, "posix_fallocate": calls.resize, "write": calls.write,
         "fsync": calls.sync, "fdatasync": calls.sync, "rename": calls.rename, "unlink": calls.unlink,
     }  # fmt: skip
@@ -183,7 +183,7 @@ def images_before_calls(steps: list[Step]) -> Iterator[dict[str, bytes]]:
 
 def main(directory: str, seed: str, mode: str) -> None:
     """Compare one workload's recording with reality, whole and ended at every call."""
-    workload = without_crashes(draw(int(seed), MODES[MODES.index(mode)], OPS))  # type: ignore[arg-type]
+    workload = without_crashes(draw(int(seed), next(each for each in MODES if each == mode), OPS))
     with small_measures():
         steps = play(workload).steps
         whole = Path(directory, "whole")

@@ -48,6 +48,10 @@ class Inode:
         self.durable = self.with_changes(self.pending)
         self.pending.clear()
 
+    def lose_pending_bytes(self) -> None:
+        """Take bytes for durable that are not, as a kernel does after an fsync that failed; sizes stay pending."""
+        self.pending = [change for change in self.pending if change[0] == "resize"]
+
     def with_changes(self, changes: list[Step]) -> bytes:
         """Return the durable bytes with these changes made."""
         if not changes:
