@@ -62,8 +62,7 @@ def copy(sources: Sequence[Source], dest: Disk, progress: Progress | None = None
         dest.sync_dir()
         marker.write(dest)
     finally:
-        if lock is not None:
-            lock.release()
+        lock.release()
     return BackupReport(len(sources), total_bytes)
 
 
@@ -87,8 +86,7 @@ def restore(
                 pass
         return copy([Source(each.name, each.memory, each.end) for each in found.segments], OsDisk(dest), progress)
     finally:
-        if lock is not None:
-            lock.release()
+        lock.release()
 
 
 def make_way(dest: Disk) -> None:

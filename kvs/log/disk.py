@@ -26,6 +26,8 @@ from typing import Final, Protocol
 from kvs.errors import StorageError, StoreLockedError, StoreMissingError
 from kvs.log.files import LOCK
 
+NO_LOCK: Final = -1
+"""In place of a descriptor, where there is nothing to let go."""
 DIRECTORY_MODE: Final = 0o700
 FILE_MODE: Final = 0o600
 
@@ -102,15 +104,12 @@ class Disk(Protocol):
     def sync_dir(self) -> None:
         """Return when the directory's names are on the disk itself."""
 
-    def lock(self, *, exclusive: bool, in_child: Callable[[], None]) -> Lock | None:
-        """Become the directory's owner, or one of its readers.
+    def lock(self, *, exclusive: bool, in_child: Callable[[], None]) -> Lock:
+        """Become the directory's owner, or one of its readers. Who may read and not even lock, reads without.
 
         Args:
             exclusive: to own, and not just to read.
             in_child: called in a forked child, which owns nothing.
-
-        Returns:
-            None where a reader has no right even to lock; nobody else can be writing there as this user.
 
         Raises:
             StoreLockedError: somebody else has it.
@@ -208,14 +207,14 @@ class OsLock:
         self._close()
 
     def _close(self) -> None:
-        if self._fd >= 0:
-            fd, self._fd = self._fd, -1
+        if self._fd != NO_LOCK:
+            fd, self._fd = self._fd, NO_LOCK
             self._is_owner = False
             os.close(fd)
 
     def leave_to_parent(self) -> None:
         """In a forked child: let go, and tell the engine."""
-        if self._fd >= 0:
+        if self._fd != NO_LOCK:
             self._close()
             self._in_child()
 
@@ -304,7 +303,7 @@ class OsDisk:
         with _storage_errors("sync", self.path):
             _sync_dir(self.path)
 
-    def lock(self, *, exclusive: bool, in_child: Callable[[], None]) -> OsLock | None:
+    def lock(self, *, exclusive: bool, in_child: Callable[[], None]) -> OsLock:
         """Take the flock: alone to own, shared to read."""
         path = self._join(LOCK)
         with _storage_errors("lock", path):
@@ -313,7 +312,7 @@ class OsDisk:
             except OSError as error:
                 if exclusive or error.errno not in {errno.EACCES, errno.EROFS, errno.EPERM}:
                     raise
-                return None
+                return OsLock(NO_LOCK, is_owner=False, in_child=in_child)
             try:
                 fcntl.flock(fd, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
                 if exclusive:
@@ -359,7 +358,11 @@ def _make_directory(path: str) -> None:
         return
     above = os.path.dirname(path)
     _make_directory(above)
-    os.mkdir(path, DIRECTORY_MODE)
+    try:
+        os.mkdir(path, DIRECTORY_MODE)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise  # else somebody else has made it just now, which is as well
     _sync_dir(above)
 
 

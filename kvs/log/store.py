@@ -40,7 +40,7 @@ from kvs.keyorder import KeyOrder, select_range
 from kvs.log import files, marker
 from kvs.log.backup import BackupReport, Source, copy
 from kvs.log.compactor import Compactor
-from kvs.log.disk import Disk, Lock, OsDisk
+from kvs.log.disk import Disk, OsDisk
 from kvs.log.keydir import OFFSET_MASK, SIZE_BITS, SIZE_MASK, SLOT_SHIFT
 from kvs.log.options import DEFAULTS, LogOptions, SyncMode
 from kvs.log.record import (
@@ -128,7 +128,6 @@ class LogEngine(Engine):
         self._lock = threading.Lock()  # guards every field below, what they refer to, and the files
         self._is_closed = False
         self._ticker: Ticker | None = None
-        self._dir_lock: Lock | None = None
         self._order = KeyOrder()
         self._own(flag)
         try:
@@ -138,7 +137,7 @@ class LogEngine(Engine):
             if flag in "cn" and files.ENGINE not in disk.list():
                 marker.write(disk)
         except BaseException:
-            self._release()
+            self._dir_lock.release()
             raise
         self._recovery = recovered.facts
         self._keydir = recovered.keydir
@@ -166,15 +165,10 @@ class LogEngine(Engine):
             self._disk.unlink(name)  # newest first: should we be interrupted, what is left is how it once was
         self._disk.sync_dir()
 
-    def _release(self) -> None:
-        if self._dir_lock is not None:
-            self._dir_lock.release()
-
     def _become_child(self) -> None:
         """In a forked child: keep reading, but own nothing, and wait for no lock of a thread that is not here."""
         self._lock = threading.Lock()
         self._ticker = None
-        self._dir_lock = None
         self._writer.refuse("this process is a fork of its owner; open the store anew")
 
     # Reading.
@@ -439,7 +433,7 @@ class LogEngine(Engine):
                 self._writer.close()
             finally:
                 self._entries = {}
-                self._release()
+                self._dir_lock.release()
 
     def _check_open(self) -> None:
         if self._is_closed:

@@ -9,7 +9,8 @@ promised.
 A store that was closed testifies in a second way. A file with room ahead ends with a full sector; a sealed one never
 does, and its last sector holds the seal. When that last, unfull sector is nothing but zeros, a disk has lost it. Two
 things look like it and are not: a record of zeros that was cut short behind our back, which is as good as after a
-crash; and zeros added directly behind a seal, which can be no loss, for a seal is never where a sector ends.
+crash; and zeros added directly behind a seal, for a record there would begin in the seal's own sector, and not with a
+zero.
 
 Without watermarks a flipped bit in an old record cuts off everything after it: in a trial, one flip in four did.
 """
@@ -42,12 +43,15 @@ def why_rot(memory: Memory, bad_at: int, seed: int, sequence: int, *, follows_se
         follows_seal: whether that record is a seal.
     """
     behind = memory[bad_at:]
-    used_bytes = len(behind.rstrip(b"\0")) + ENVELOPE_BYTES  # some more: a last record may itself end with zeros
-    witness = find_witness(behind[:used_bytes], bad_at, seed, sequence)
+    used_bytes = len(behind.rstrip(b"\0"))
+    # Some more for the search: a last record may itself end with zeros.
+    witness = find_witness(behind[: used_bytes + ENVELOPE_BYTES], bad_at, seed, sequence)
     if witness is not None:
         return f"the record at {witness} says that it was durable"
     last_sector = memory[len(memory) - len(memory) % SECTOR_BYTES :]
-    if last_sector and not last_sector.strip(b"\0") and not follows_seal and not _is_unfinished(behind, sequence):
+    is_lost_sector = last_sector and not last_sector.strip(b"\0")
+    was_added = follows_seal and not used_bytes
+    if is_lost_sector and not was_added and not _is_unfinished(behind, sequence):
         return "the file was sealed, and its last sector is zeros"
     return None
 

@@ -113,14 +113,15 @@ class Locked:
         self._disk = disk
         if not disk.exists():
             raise StoreMissingError(f"there is no store in {disk.path}")
-        self._lock = disk.lock(exclusive=False, in_child=lambda: None) if files.ours(disk.list()) else None
+        if not files.ours(disk.list()):
+            raise StoreMissingError(f"there is no store in {disk.path}")
+        self._lock = disk.lock(exclusive=False, in_child=lambda: None)
 
     def __enter__(self) -> Disk:
         return self._disk
 
     def __exit__(self, *_: object) -> None:
-        if self._lock is not None:
-            self._lock.release()
+        self._lock.release()
 
 
 def find_files(disk: Disk, names: list[str]) -> list[SegmentFile]:
@@ -221,9 +222,9 @@ def torn_tail_at(segment_file: SegmentFile, pieces: list[Piece]) -> int:
         return end
     sound = [*takewhile(lambda piece: piece.kind not in {"bad", "room"}, pieces)]
     tail_at = sum(piece.size_bytes for piece in sound)
-    if tail_at < header.SIZE_BYTES:
+    if tail_at < header.SIZE_BYTES or segment_file.seed is None:
         return end if len(pieces) > 1 and pieces[-1].kind != "room" else tail_at
-    if tail_at < end and segment_file.seed is not None:
+    if tail_at < end:
         sequence = max((piece.record.sequence for piece in sound if piece.record), default=0)
         follows_seal = sound[-1].kind == "seal"
         why = tail.why_rot(segment_file.memory, tail_at, segment_file.seed, sequence, follows_seal=follows_seal)

@@ -57,6 +57,35 @@ def test_record_of_zeros_cut_short_is_a_torn_tail(scratch: Path, left: int) -> N
         assert dict(store) == {b"a": b"1"}
 
 
+def test_record_cut_short_within_its_header_is_a_torn_tail(scratch: Path) -> None:
+    """A header that goes on into another sector, where only a zero of it is left, is a torn tail and no lost sector."""
+    with LogEngine(WatchedDisk(scratch / "store"), LogOptions(sync="none")) as store:
+        store[b"a"] = b"v" * 448
+        assert inside.segments(store)[0].end == 505
+        store[b"b"] = b"1"
+        data = inside.segments(store)[0].memory[:513]
+    assert data[512:] == b"\0"
+    path = put(scratch / "cut", {"ENGINE": b"log 1\n", "0000000001.data": data})
+    assert check(path).findings == []
+    with LogEngine.open(path) as store:
+        assert dict(store) == {b"a": b"v" * 448}
+
+
+def test_disk_too_full_for_a_seal_is_no_loss(scratch: Path) -> None:
+    """A store that recovery had to cut is closed without a seal when the disk is full, and nothing is missing."""
+    with LogEngine(WatchedDisk(scratch / "store"), LogOptions(sync="none")) as store:
+        store[b"a"] = b"1"
+        data = inside.segments(store)[0].memory[: inside.segments(store)[0].end]
+    path = put(scratch / "cut", {"ENGINE": b"log 1\n", "0000000001.data": data})
+    disk = WatchedDisk(path)
+    store = LogEngine(disk)
+    disk.fail("grow", errno.ENOSPC)
+    store.close()
+    assert contents(path)["0000000001.data"] == data
+    with LogEngine.open(path) as store:
+        assert dict(store) == {b"a": b"1"}
+
+
 def test_hint_that_points_beside_a_record_serves_nothing(scratch: Path) -> None:
     """A hint that is sound and wrong about a size: get reports rot, and never serves those bytes as a value."""
     files = closed(scratch / "store", [70_000, 10])

@@ -259,7 +259,7 @@ def test_without_rights_a_reader_needs_no_lock(tmp_path: Path) -> None:
     """Who may not write in the directory may read without a lock; to own it is refused."""
     disk = OsDisk(tmp_path)
     with no_rights(tmp_path):
-        assert disk.lock(exclusive=False, in_child=lambda: None) is None
+        disk.lock(exclusive=False, in_child=lambda: None).release()
         with pytest.raises(StorageError, match=r"cannot lock .*: Permission denied"):
             disk.lock(exclusive=True, in_child=lambda: None)
     (tmp_path / "LOCK").mkdir()
