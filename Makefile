@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help tour test check lint format bench versions clean
+.PHONY: help tour test check lint format prove prove-long bench versions clean
 .DEFAULT_GOAL := help
 
 help:  ## List the chores
@@ -19,7 +19,7 @@ tour: $(VENV)/run.stamp  ## Set up, and see the database at work on real data, i
 test: $(VENV)/test.stamp  ## Set up, and run every test
 	$(PYTEST) -q tests
 
-check: lint test  ## What CI runs: linters, types, every test, the tour
+check: lint test prove  ## What CI runs: linters, types, every test, the proof, the tour
 	$(BIN)/kvs tour > /dev/null
 
 lint: $(VENV)/check.stamp
@@ -30,6 +30,12 @@ lint: $(VENV)/check.stamp
 format: $(VENV)/check.stamp  ## Lay out the code, and mend what ruff can mend
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+prove: $(VENV)/test.stamp  ## Prove the promises on disk: crashes, faults, rot, kills, planted bugs
+	$(BIN)/python tests/reference/prove.py
+
+prove-long: $(VENV)/test.stamp  ## The same for an hour
+	$(BIN)/python tests/reference/prove.py --share long --seconds 3600
 
 bench: $(VENV)/compare.stamp  ## Measure the store beside RocksDB and LMDB, in one run
 	$(BIN)/kvs bench
