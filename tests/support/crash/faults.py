@@ -102,6 +102,8 @@ class Survivor:
         self.acked: Model = {}  # what the living store must show
         self.unknown: list[Model] = []  # what raised meanwhile, and may be there after reopening, one after the other
         self.durable: list[Model] = [{}]  # every state since the last that is durable, that included
+        self.was_writable = True  # before the write at hand
+        self.must_refuse = False
 
     def live(self) -> None:
         """Do the workload, then see what a kill and a power failure would leave.
@@ -125,7 +127,7 @@ class Survivor:
             self._open()
         elif op[0] in {"sync", "tick", "compact"}:
             self._make_durable(op[0])
-        else:
+        elif op[0] != "backup":
             self._write(op)
         if self.engine is not None:
             self._read()
@@ -137,32 +139,41 @@ class Survivor:
         batches = _batches(op)
         if len(batches) == 1 or self.workload.options.sync != "always":
             for batch in batches:
-                was_refused = self._has_lost_a_sync()
-                self._note([batch], [self._attempt(partial(engine.write, batch.items()))], was_refused)
+                self._look(engine)
+                self._note([batch], [self._attempt(partial(engine.write, batch.items()))])
             return
-        was_refused = self._has_lost_a_sync()
+        self._look(engine)
         tickets = [Ticket(batch, None) for batch in batches[:-1]]
         engine._turns.waiting.extend(tickets)
         last = self._attempt(lambda: engine.write(batches[-1].items()))
         for ticket in tickets:
             if ticket.error is not None:
                 self._see(ticket.error)
-        self._note(batches, [*(ticket.error for ticket in tickets), last], was_refused)
+        self._note(batches, [*(ticket.error for ticket in tickets), last])
 
-    def _note(self, batches: list[Written], errors: list[KvsError | None], was_refused: bool) -> None:
-        """Note what came of writes. Those who share an error were all in the log when it came, one after the other."""
+    def _look(self, engine: LogEngine) -> None:
+        """Look before a write whether writes are taken, and whether they must be refused."""
+        self.was_writable = engine._writer.is_writable
+        self.must_refuse = self._has_lost_a_sync()
+
+    def _note(self, batches: list[Written], errors: list[KvsError | None]) -> None:
+        """Note what came of writes.
+
+        Those who share an error were all in the log when it came, one after the other. So were those that are refused
+        though writes were taken when they came: an fsync failed in between.
+        """
         chain = self.acked
         for batch, error in zip(batches, errors, strict=True):
             after = {key: value for key, value in {**chain, **batch}.items() if value is not None}
             if error is None:
-                if was_refused:
+                if self.must_refuse:
                     raise BrokenPromise(f"wrote after a failed fsync {self.fault.failed}")
                 self.acked = chain = after
                 self.durable = [after] if self.workload.options.sync == "always" else [*self.durable, after]
                 self.unknown.clear()
-            elif not isinstance(error, WritesRefusedError):
+            elif self.was_writable:
                 self.unknown.append(after)
-                if sum(other is error for other in errors) > 1:
+                if sum(other is error for other in errors) > 1 or isinstance(error, WritesRefusedError):
                     chain = after
 
     def _has_lost_a_sync(self) -> bool:
@@ -208,6 +219,8 @@ class Survivor:
         except KvsError as error:
             self._see(error)
             return error
+        except Exception as error:
+            raise BrokenPromise(f"after {self.fault.failed} {type(error).__name__}: {error}") from error
         return None
 
     def _see(self, error: KvsError) -> None:

@@ -79,7 +79,7 @@ def descriptors(directory: str) -> dict[str, object]:
 
 
 def race(directory: str, rounds: str) -> dict[str, object]:
-    """Let two processes open a store at the same moment, over and over, new or there: one gets it, the other does not."""
+    """Let two processes open a store at the same moment, over and over, new or there: one gets it, not both."""
     for number in range(int(rounds)):
         _race_once(f"{directory}/{number // 2}")
     return {"rounds": int(rounds)}

@@ -118,8 +118,10 @@ class Player:
         self.engine = LogEngine(self.disk, self.options)
 
     def _backup(self) -> None:
-        """Copy the store, hold the copy against the model, and throw it away."""
+        """Copy the store, as `backup` does but to a disk in memory; hold the copy against the model."""
         engine, dest = self.engine, CrashDisk(DiskState())
+        engine._writer.seal()
+        engine._writer.write_due_hint()
         copy([Source(each.name, each.memory, each.end) for each in engine._writer.segments], dest)
         with LogEngine(dest, self.options) as copied:
             assert dict(copied.items()) == self.states[-1], "the backup differs"

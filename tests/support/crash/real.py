@@ -141,7 +141,7 @@ def _do(engine: LogEngine, op: Op) -> None:
 
 def without_crashes(workload: Workload) -> Workload:
     """Return the workload as one living process can do it alone."""
-    ops = tuple(op for op in workload.ops if op[0] not in {"kill", "group"})
+    ops = tuple(op for op in workload.ops if op[0] not in {"kill", "group", "backup"})
     return Workload(workload.seed, workload.options, ops)
 
 

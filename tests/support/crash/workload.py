@@ -22,7 +22,8 @@ MODES: Final[tuple[SyncMode, ...]] = ("always", "interval", "none")
 KEYS: Final = (b"a", b"b", b"key-3", b"", b"\x00\x01", b"k" * 24)
 NEVER_S: Final = 1e6
 WEIGHTS: Final = {
-    "set": 46, "remove": 10, "write": 12, "group": 8, "sync": 4, "tick": 4, "compact": 6, "reopen": 5, "kill": 5,
+    "set": 46, "remove": 10, "write": 12, "group": 8, "sync": 4, "tick": 4, "compact": 6, "backup": 2, "reopen": 5,
+    "kill": 5,
 }  # fmt: skip
 
 
