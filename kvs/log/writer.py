@@ -163,7 +163,7 @@ class Writer:
             active = last
         self.sequence = max(self.sequence, active.sequence)  # should Ctrl-C have come between a seal and its number
         active.reserve(size_bytes, self._options.segment_bytes)
-        self.views[active.slot] = (active.memory, active.seed)
+        self._show(active)
         self.active = active
         return active
 
@@ -177,8 +177,7 @@ class Writer:
         self.segments[start : start + len(run)] = [merged]
         for segment in run:
             del self.by_slot[segment.slot], self.views[segment.slot]
-        self.by_slot[merged.slot] = merged
-        self.views[merged.slot] = (merged.memory, merged.seed)
+        self._show(merged)
 
     def _begin_segment(self) -> Segment:
         last_id = self.segments[-1].name.id if self.segments else 0
@@ -189,8 +188,13 @@ class Writer:
             self.refuse(str(error))
             raise
         self.segments.append(segment)
-        self.by_slot[segment.slot] = segment
+        self._show(segment)
         return segment
+
+    def _show(self, segment: Segment) -> None:
+        """Let reads see a segment, or the new mapping of one."""
+        self.by_slot[segment.slot] = segment
+        self.views[segment.slot] = (segment.memory, segment.seed)
 
     # Durability.
 
@@ -232,7 +236,7 @@ class Writer:
         except StorageError as error:
             self.refuse(str(error))
             raise
-        self.views[last.slot] = (last.memory, last.seed)
+        self._show(last)
         self.sequence = last.sequence
         self.last_sync = self.disk.now()
         self._to_hint = last
