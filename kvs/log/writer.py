@@ -247,7 +247,9 @@ class Writer:
         When the index knows all that is in the segment, and nothing newer that is not durable; see write_hint.
         """
         segment, self._to_hint = self._to_hint, None
-        if segment is not None and segment.end - segment.hinted > max(HINT_WORTH_BYTES, segment.end // 8):
+        if segment is None or segment.end > segment.sealed:
+            return  # no next segment could be made, so it goes on growing
+        if segment.end - segment.hinted > max(HINT_WORTH_BYTES, segment.end // 8):
             write_hint(segment, self.keydir.locations_in(segment.slot))
 
     def drop_due_hint(self) -> None:
