@@ -23,7 +23,7 @@ from support.crash.story import shrink, tell
 from support.crash.workload import MODES, draw
 
 OPS: Final = 12
-CARE: Final = Care(probe_every=2, recovery_every=40, kill_every=12)
+CARE: Final = Care(probe_every=3, recovery_every=150, kill_every=25)
 CHILD_S: Final = 300.0
 
 
