@@ -5,8 +5,9 @@ import logging
 from collections.abc import Iterator
 
 import pytest
-from support.crash.faults import BrokenPromise, Fault, Survivor, calls_of, faults_for
+from support.crash.faults import Fault, faults_for
 from support.crash.scale import small_measures
+from support.crash.survivor import BrokenPromise, Survivor, calls_of
 from support.crash.workload import MODES, draw
 
 

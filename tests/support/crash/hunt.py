@@ -16,12 +16,13 @@ from itertools import count
 from typing import Final
 
 from support.crash.explore import Care, Explorer
-from support.crash.faults import BrokenPromise, Survivor, calls_of, faults_for
+from support.crash.faults import faults_for
 from support.crash.play import play
 from support.crash.rot import RotTally, sweep
 from support.crash.run import Violation
 from support.crash.scale import small_measures
 from support.crash.story import shrink, tell
+from support.crash.survivor import BrokenPromise, Survivor, calls_of
 from support.crash.workload import MODES, draw
 
 OPS: Final = 12

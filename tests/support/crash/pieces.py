@@ -14,12 +14,13 @@ from typing import Any, Final, NamedTuple
 
 from support.crash import planted
 from support.crash.explore import Care, Explorer
-from support.crash.faults import BrokenPromise, Survivor, calls_of, faults_for
+from support.crash.faults import faults_for
 from support.crash.machine import run_machine
 from support.crash.rot import RotTally, sweep
 from support.crash.run import Violation
 from support.crash.scale import small_measures
 from support.crash.story import shrink, tell
+from support.crash.survivor import BrokenPromise, Survivor, calls_of
 from support.crash.workload import MODES, draw
 
 OPS: Final = 12
