@@ -230,11 +230,9 @@ def torn_tail_at(segment_file: SegmentFile, pieces: list[Piece]) -> int:
         why = tail.why_rot(segment_file.memory, tail_at, segment_file.seed, sequence, follows_seal=follows_seal)
         if why is not None:
             return end
-    for piece in reversed(sound):  # a batch without its last record goes with the tail
-        if piece.record is None or not piece.record.has_more:
-            break
-        tail_at = piece.offset
-    return tail_at
+    # A batch without its last record goes with the tail.
+    unfinished = takewhile(lambda piece: piece.record is not None and piece.record.has_more, reversed(sound))
+    return tail_at - sum(piece.size_bytes for piece in unfinished)
 
 
 def _check_hint(disk: Disk, segment_file: SegmentFile, names: list[str], report: CheckReport) -> None:

@@ -320,3 +320,20 @@ def test_large_store_is_repaired_in_parts(
     assert calls[-1][0] == calls[-1][1]
     with LogEngine.open(scratch / "new") as store:
         assert dict(store) == pairs
+
+
+@pytest.mark.parametrize("names", [("ENGINE.tmp",), ("0000000001.hint",), ("0000000003.tmp", "notes.txt")])
+def test_leftovers_alone_are_no_store_to_check(tmp_path: Path, names: tuple[str, ...]) -> None:
+    """A directory with files of ours, but neither a segment nor an ENGINE file, holds no store: check says so."""
+    for name in names:
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(StoreMissingError, match="there is no store"):
+        check(tmp_path)
+
+
+def test_store_without_segments_has_nothing_to_repair(tmp_path: Path) -> None:
+    """Repair of a store that was never written to says that there is nothing, and makes nothing."""
+    LogEngine.open(tmp_path / "store").close()
+    with pytest.raises(StorageError, match="no segments"):
+        repair(tmp_path / "store", tmp_path / "new")
+    assert not (tmp_path / "new").exists()
