@@ -13,6 +13,7 @@ from kvs.log.backup import make_way
 from kvs.log.disk import OsDisk
 from kvs.log.store import LogEngine
 from kvs.log.verify import Finding, Locked, SegmentFile, find_files, pieces_with_losses, torn_tail_at
+from kvs.log.walk import walk
 
 BATCH_BYTES: Final = 4 << 20
 
@@ -24,12 +25,15 @@ class RepairReport:
     Args:
         keys: keys in the new store.
         records: records read.
+        lost_records: how many are missing between them, as far as their numbers tell: not behind the last one, nor
+            in what was merged.
         lost: the stretches that could not be read. Where a removal or a newer value was among them, the new store
             has the key's older value.
     """
 
     keys: int = 0
     records: int = 0
+    lost_records: int = 0
     lost: list[Finding] = field(default_factory=list)
 
 
@@ -51,7 +55,7 @@ def repair(src: str | os.PathLike[str], dest: str | os.PathLike[str], progress: 
     with Locked(OsDisk(src)) as disk:
         with contextlib.suppress(CorruptRecordError):  # the ENGINE file may be what is damaged
             marker.check(disk, disk.list())
-        segment_files = find_files(disk, disk.list())
+        segment_files = sorted(find_files(disk, disk.list()), key=_first_sequence)
         if not segment_files:
             raise StorageError(f"there are no segments in {disk.path}")
         total_bytes, done_bytes = sum(len(each.memory) for each in segment_files), 0
@@ -67,7 +71,27 @@ def repair(src: str | os.PathLike[str], dest: str | os.PathLike[str], progress: 
                     progress(done_bytes, total_bytes)
             report.keys = len(store)
         marker.write(new)
+        report.lost_records = _count_lost(segment_files)
     return report
+
+
+def _first_sequence(segment_file: SegmentFile) -> int:
+    """Return the number of the first sound record: history's order, should files have been given wrong names."""
+    pieces = walk(segment_file.memory, segment_file.seed)
+    return next((piece.record.sequence for piece in pieces if piece.record is not None), 0)
+
+
+def _count_lost(segment_files: list[SegmentFile]) -> int:
+    """Count the numbers that are missing between the records of the files, in their order."""
+    lost = last_sequence = 0
+    for segment_file in segment_files:
+        is_merged = segment_file.name.generation > 0
+        for piece in walk(segment_file.memory, segment_file.seed):
+            if piece.record is not None:
+                sequence = piece.record.sequence
+                lost += 0 if is_merged else max(0, sequence - last_sequence - 1)
+                last_sequence = max(last_sequence, sequence)
+    return lost
 
 
 def _batches(segment_file: SegmentFile, report: RepairReport) -> Iterator[list[Op]]:

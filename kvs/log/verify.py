@@ -16,6 +16,7 @@ from kvs.log.files import SegmentName
 from kvs.log.header import SegmentHeader
 from kvs.log.keydir import pack
 from kvs.log.lostseed import find_seed
+from kvs.log.record import Bad
 from kvs.log.segment import read_header
 from kvs.log.walk import Piece, walk
 
@@ -41,9 +42,9 @@ class Finding:
     lost_records: int | None = None
 
     def __str__(self) -> str:
-        lost = "" if self.lost_records is None else f"; {self.lost_records} records lost"
-        place = f"{self.path}: {self.size_bytes} bytes at offset {self.offset}"
-        return f"{place}: expected {self.expected}, found {self.found}{lost}"
+        place = f": {self.size_bytes} bytes at offset {self.offset}" if self.size_bytes else ""
+        lost = "" if self.lost_records is None else f"; records lost: {self.lost_records}"
+        return f"{self.path}{place}: expected {self.expected}, found {self.found}{lost}"
 
 
 @dataclass(slots=True)
@@ -52,7 +53,7 @@ class CheckReport:
 
     Args:
         segments: data files that count.
-        records: sound records in them.
+        records: sound records in them, seals apart.
         size_bytes: what those files take.
         torn_bytes: what the last owner left unfinished at the end; no damage, the next opening cuts it.
         findings: the damage.
@@ -67,7 +68,10 @@ class CheckReport:
 
 @dataclass(frozen=True, slots=True)
 class SegmentFile:
-    """A data file as a check or a repair sees it: perhaps damaged, so less is certain than of a Segment."""
+    """A data file as a check or a repair sees it: perhaps damaged, so less is certain than of a Segment.
+
+    `flaw` says what is wrong with its header, if anything: it may be damaged, or sound and another file's.
+    """
 
     name: SegmentName
     path: str
@@ -75,6 +79,7 @@ class SegmentFile:
     first_id: int
     seed: int | None
     is_last: bool
+    flaw: Bad | None
 
 
 def check(path: str | os.PathLike[str], progress: Progress | None = None) -> CheckReport:
@@ -134,11 +139,11 @@ def find_files(disk: Disk, names: list[str]) -> list[SegmentFile]:
         file = disk.open(name.data, writable=False)
         memory = file.memory
         file.close()
-        head = _header_of(disk, name, memory)
+        head, flaw = _header_of(disk, name, memory)
         seed = head.seed if head is not None else _seed_without_header(disk, name, names, memory)
         covered_from = name.id if head is None else head.first_id
         path = f"{disk.path}/{name.data}"
-        found.append(SegmentFile(name, path, memory, covered_from, seed, is_last=not found))
+        found.append(SegmentFile(name, path, memory, covered_from, seed, not found, flaw))
     return found[::-1]
 
 
@@ -155,16 +160,16 @@ def pieces_with_losses(segment_file: SegmentFile) -> Iterator[tuple[Piece, int |
         yield piece, None if segment_file.name.generation else lost
 
 
-def _header_of(disk: Disk, name: SegmentName, memory: Memory) -> SegmentHeader | None:
-    """Return a data file's header, or None where it is damaged.
+def _header_of(disk: Disk, name: SegmentName, memory: Memory) -> tuple[SegmentHeader | None, Bad | None]:
+    """Return a data file's header; or none, and what is wrong with it.
 
     Raises:
         UnsupportedFormatError: it is of a later version.
     """
     try:
-        return read_header(disk, name, memory[: header.SIZE_BYTES])
-    except CorruptRecordError:
-        return None
+        return read_header(disk, name, memory[: header.SIZE_BYTES]), None
+    except CorruptRecordError as error:
+        return None, Bad(error.expected, error.found)
 
 
 def _seed_without_header(disk: Disk, name: SegmentName, names: list[str], memory: Memory) -> int | None:
@@ -199,7 +204,10 @@ def _check_gaps(disk: Disk, segment_files: list[SegmentFile], report: CheckRepor
 def _check_segment(segment_file: SegmentFile, report: CheckReport) -> None:
     """Count a file's records, and note what else is in it."""
     walked = [*pieces_with_losses(segment_file)]
-    report.records += sum(piece.record is not None for piece, _ in walked)
+    report.records += sum(piece.kind in {"value", "tombstone"} for piece, _ in walked)
+    if segment_file.flaw is not None and walked and walked[0][0].kind == "header":  # sound, and another file's
+        flaw = segment_file.flaw
+        report.findings.append(Finding(segment_file.path, 0, header.SIZE_BYTES, flaw.expected, flaw.found))
     tail_at = torn_tail_at(segment_file, [piece for piece, _ in walked])
     for piece, lost in walked:
         if piece.offset >= tail_at:

@@ -11,6 +11,7 @@ from log_disks import WatchedDisk
 from support.directory import contents, flipped, put
 
 from kvs import (
+    CorruptRecordError,
     LogEngine,
     StorageError,
     StoreLockedError,
@@ -61,7 +62,7 @@ def test_sound_store_has_no_findings(scratch: Path, sound: dict[str, bytes]) -> 
     before = contents(scratch / "sound")
     report = check(scratch / "sound", lambda done, total: calls.append((done, total)))
     assert (report.segments, report.findings, report.torn_bytes) == (2, [], 0)
-    assert report.records == 24 + sum(piece.kind == "seal" for name in (FIRST, SECOND) for piece in walk(sound[name]))
+    assert report.records == 24
     assert report.size_bytes == calls[-1][0] == calls[-1][1] == sum(len(sound[name]) for name in (FIRST, SECOND))
     assert contents(scratch / "sound") == before
 
@@ -75,7 +76,7 @@ def test_flipped_record_is_found_with_its_place(scratch: Path, sound: dict[str, 
     assert str(finding).startswith(
         f"{path}/{FIRST}: 127 bytes at offset 159: expected a record whose checksum fits, found"
     )
-    assert str(finding).endswith("; 1 records lost")
+    assert str(finding).endswith("; records lost: 1")
     path = put(scratch / "two", {**sound, FIRST: sound[FIRST][:160] + b"\xff" * 200 + sound[FIRST][360:]})
     [finding] = findings(path)
     assert finding.lost_records == 2
@@ -337,3 +338,47 @@ def test_store_without_segments_has_nothing_to_repair(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="no segments"):
         repair(tmp_path / "store", tmp_path / "new")
     assert not (tmp_path / "new").exists()
+
+
+def misplaced(scratch: Path) -> tuple[Path, dict[bytes, bytes]]:
+    """Return a store of several segments whose first two have each other's names, and what it held."""
+    path = scratch / "store"
+    with LogEngine.open(path, segment_bytes=600, compact_dead_bytes=1 << 40) as store:
+        for turn in range(6):
+            store.update({b"key%d" % number: b"turn %d" % turn for number in range(10)})
+        store.remove(b"key3")
+        held = dict(store)
+    (path / "0000000001.data").rename(path / "other")
+    (path / "0000000002.data").rename(path / "0000000001.data")
+    (path / "other").rename(path / "0000000002.data")
+    return path, held
+
+
+def test_segments_under_wrong_names_are_found(scratch: Path) -> None:
+    """A sound segment under another one's name is damage: opening refuses it, check names both files."""
+    path, _ = misplaced(scratch)
+    with pytest.raises(CorruptRecordError, match="the header of this file"):
+        LogEngine.open(path, flag="r")
+    assert [Path(finding.path).name for finding in check(path).findings] == ["0000000001.data", "0000000002.data"]
+
+
+def test_repair_goes_by_history_and_not_by_names(scratch: Path) -> None:
+    """Repair of misnamed and copied segments gives the newest values: no older one, no removed key comes back."""
+    path, held = misplaced(scratch)
+    shutil.copy(path / "0000000002.data", path / "0000000099.data")
+    report = repair(path, scratch / "new")
+    with LogEngine.open(scratch / "new") as store:
+        assert dict(store) == held
+    assert report.lost_records == 0
+
+
+def test_repair_counts_the_records_of_a_missing_segment(scratch: Path) -> None:
+    """What a missing segment held is told by the numbers of the records before and behind."""
+    with LogEngine.open(scratch / "store", segment_bytes=600, compact_dead_bytes=1 << 40) as store:
+        for number in range(60):
+            store[b"key%02d" % number] = b"value"
+    whole = repair(scratch / "store", scratch / "whole")
+    gone = scratch / "store" / "0000000002.data"
+    count = sum(piece.record is not None for piece in walk_memory(cast("Memory", gone.read_bytes())))
+    gone.unlink()
+    assert (whole.lost_records, repair(scratch / "store", scratch / "new").lost_records) == (0, count)

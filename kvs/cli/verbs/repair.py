@@ -25,7 +25,7 @@ def run(
         report = repair(directory, dest, progress)
     rows = figures(report)
     if not is_json:
-        rows["lost"] = len(report.lost)
+        rows["damaged stretches"] = len(rows.pop("lost"))
         for finding in report.lost:
             put_line(str(finding).encode())
     put_figures(rows, is_json=is_json)
