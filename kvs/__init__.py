@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from importlib import import_module
 from importlib.util import find_spec
 from os import PathLike
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
 from kvs.engine import MAX_KEY_BYTES, MAX_VALUE_BYTES, Engine, EngineStats
 from kvs.errors import (
@@ -37,6 +37,7 @@ from kvs.errors import (
 from kvs.memory import MemoryEngine
 
 if TYPE_CHECKING:
+    from kvs.log.options import SyncMode
     from kvs.log.store import LogEngine
 
 __version__: Final = "0.1.0"
@@ -81,6 +82,22 @@ def __getattr__(name: str) -> Any:
     return value
 
 
+@overload
+def open(  # noqa: A001  # as below
+    path: str | PathLike[str],
+    engine: Literal["log"] | None = None,
+    *,
+    flag: Literal["r", "w", "c", "n"] = "c",
+    sync: "SyncMode" = "interval",
+    sync_interval_s: float = 1.0,
+    segment_bytes: int = ...,
+    compact_dead_bytes: int = ...,
+    compact_dead_ratio: float = 0.5,
+) -> "LogEngine": ...
+@overload
+def open(  # noqa: A001  # as below
+    path: str | PathLike[str], engine: str | None = None, *, flag: str = "c", **options: Any
+) -> Engine: ...
 def open(  # noqa: A001  # as dbm.open and shelve.open: always written kvs.open
     path: str | PathLike[str], engine: str | None = None, *, flag: str = "c", **options: Any
 ) -> Engine:
@@ -91,7 +108,9 @@ def open(  # noqa: A001  # as dbm.open and shelve.open: always written kvs.open
         engine: the engine's name, one of `engine_names()`; the first of them unless told otherwise.
         flag: as for `dbm.open`: "r" read only, "w" read and write, "c" the same and create it if missing,
             "n" always begin a new, empty store.
-        options: what the engine's own `open` takes, such as `sync="always"`.
+        options: what the engine's own `open` takes. Of engine "log" these are `sync` ("always", "interval" or
+            "none"), `sync_interval_s`, `segment_bytes`, `compact_dead_bytes` and `compact_dead_ratio`; see
+            `LogEngine.open`. A store in memory has none.
 
     Raises:
         ValueError: no such engine or flag.
@@ -101,8 +120,10 @@ def open(  # noqa: A001  # as dbm.open and shelve.open: always written kvs.open
     name = names[0] if engine is None else engine
     if name not in names:
         raise ValueError(f"no engine is called {name!r}; there are {', '.join(names)}")
+    if flag not in {"r", "w", "c", "n"}:
+        raise ValueError(f"flag is one of r, w, c, n, not {flag!r}")
     if name == MemoryEngine.name:
-        return MemoryEngine()
+        return MemoryEngine(**options)
     opened: Engine = __getattr__(_ENGINES[name]).open(path, flag=flag, **options)
     return opened
 

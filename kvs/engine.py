@@ -14,6 +14,7 @@ Threads: every method may be called from any thread.
 
 from abc import abstractmethod
 from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, MutableMapping, ValuesView
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self, TypeAlias, TypeVar, overload
@@ -79,6 +80,7 @@ class Engine(MutableMapping[bytes, bytes]):
 
         Raises:
             KeyNotFoundError: there is no such key.
+            InvalidKeyError: nor can there be one, it is too long.
         """
 
     @abstractmethod
@@ -153,6 +155,28 @@ class Engine(MutableMapping[bytes, bytes]):
         if None in pairs.values():  # to `write` that is a removal; a mapping's update has none
             raise TypeError("a value is bytes, not NoneType")
         self.write(pairs.items())
+
+    @overload
+    def pop(self, key: bytes, /) -> bytes: ...
+    @overload
+    def pop(self, key: bytes, /, default: bytes | T) -> bytes | T: ...
+    def pop(self, key: bytes, /, *default: T, **named: T) -> bytes | T:
+        """Remove `key` and return its value, or the default when there is none.
+
+        Of two threads that pop the same key one gets the value. A third that sets it meanwhile may see its new value
+        go and the old one returned: these are two steps, not one.
+
+        Raises:
+            KeyNotFoundError: there is no such key, and no default.
+        """
+        value = self.get(key)
+        if value is not None:
+            with suppress(KeyNotFoundError):
+                self.remove(key)
+                return value
+        for fallback in (*default, *named.values()):
+            return fallback
+        raise KeyNotFoundError(key)
 
     def clear(self) -> None:
         """Remove every key, in one atomic write."""

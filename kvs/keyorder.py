@@ -9,6 +9,8 @@ from bisect import bisect_left
 from itertools import islice
 from typing import TypeVar
 
+from kvs.engine import check_type
+
 V = TypeVar("V")
 
 
@@ -77,6 +79,9 @@ def select_range(
     Raises:
         ValueError: the limit is negative.
     """
+    for bound in (start, stop, prefix):
+        if bound is not None:
+            check_type(bound)
     if limit is not None and limit < 0:
         raise ValueError(f"a limit is 0 or more, not {limit}")
     if prefix:

@@ -22,7 +22,7 @@ from typer.core import TyperCommand, TyperGroup
 import kvs
 from kvs.cli.command import make_command
 from kvs.cli.text import InputError, warn
-from kvs.errors import KvsError
+from kvs.errors import CorruptRecordError, KvsError
 
 VERBS: Final = "kvs.cli.verbs"
 ENTRY_POINTS: Final = "kvs.commands"
@@ -98,6 +98,8 @@ def _status_of(error: BaseException) -> int:
         case OSError(strerror=str(reason)):
             names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
             warn(": ".join(["kvs", *names, reason]))
+        case CorruptRecordError():
+            warn(f"kvs: {error} (kvs check lists all damage, kvs repair DEST saves the rest)")
         case KvsError() | InputError() | OSError():
             warn(f"kvs: {error}")
         case _:

@@ -61,7 +61,8 @@ def _open(directory: str, **options: Any) -> Engine:
     """Open the engine behind a directory."""
     if not directory:  # a variable that is not set, most likely; its store is not the current directory
         raise InputError("expected the directory of a store, found an empty name")
-    return kvs.open(directory, **options)
+    store: Engine = kvs.open(directory, **options)
+    return store
 
 
 @contextmanager

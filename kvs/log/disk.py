@@ -196,7 +196,9 @@ class OsLock:
     def __init__(self, fd: int, *, is_owner: bool, in_child: Callable[[], None]) -> None:
         self._fd = fd
         self._is_owner = is_owner
-        self._in_child = in_child
+        # Weak, where it is a method: the engine holds the lock, and is not to be held by it, or an engine that was
+        # dropped without close() would keep its directory until the garbage collector comes by.
+        self._in_child = weakref.WeakMethod(in_child) if hasattr(in_child, "__self__") else lambda: in_child
         _held.add(self)
 
     def release(self) -> None:
@@ -216,7 +218,9 @@ class OsLock:
         """In a forked child: let go, and tell the engine."""
         if self._fd != NO_LOCK:
             self._close()
-            self._in_child()
+            in_child = self._in_child()
+            if in_child is not None:
+                in_child()
 
     def __del__(self) -> None:
         self._close()
@@ -237,7 +241,7 @@ class OsDisk:
     """A directory of the operating system: Linux, macOS and their like. Windows lacks flock."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = os.fspath(path)
+        self.path = os.fsdecode(path)
 
     def exists(self) -> bool:
         """Tell whether the directory is there."""

@@ -154,7 +154,10 @@ class LogEngine(Engine):
         disk, is_reader = self._disk, flag == "r"
         if flag in "cn" and not disk.exists():
             disk.make()
-        is_there = marker.check(disk, disk.list())  # before the lock: nothing of another engine's is touched
+        try:
+            is_there = marker.check(disk, disk.list())  # before the lock: nothing of another engine's is touched
+        except StoreMissingError:
+            is_there = False
         if not is_there and flag in "rw":
             raise StoreMissingError(f"there is no store in {disk.path}")
         self._dir_lock = disk.lock(exclusive=not is_reader, in_child=self._become_child)

@@ -118,7 +118,7 @@ def test_rm_of_an_absent_key_fails(cli: Cli) -> None:
     [
         (["get", "k"], MISSING, 0),
         (["scan"], b"", 0),
-        (["export"], b"", 0),
+        (["export"], b"", 1),
         (["rm", "k"], b"", 1),
         (["stats"], b"", 1),
         (["compact"], b"", 1),

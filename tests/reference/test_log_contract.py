@@ -5,6 +5,7 @@ import shelve
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -301,3 +302,37 @@ def test_memory_engine_is_what_the_face_opens_by_name(scratch: Path) -> None:
     assert isinstance(kvs.open(scratch, "memory"), MemoryEngine)
     with pytest.raises(ValueError, match=r"no engine is called 'disk'; there are .*log.*memory"):
         kvs.open(scratch, "disk")
+
+
+def test_pop_of_one_key_by_many_is_no_error(engine: Engine) -> None:
+    """Threads that pop the same key with a default get the value or the default; none gets an error."""
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            for _ in range(300):
+                engine[b"k"] = b"v"
+                assert engine.pop(b"k", None) in {b"v", None}
+        except BaseException as error:  # noqa: BLE001  # told by the main thread
+            errors.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert errors == []
+    engine[b"k"] = b"v"
+    assert engine.pop(b"k") == b"v"
+    with pytest.raises(KeyNotFoundError):
+        engine.pop(b"k")
+    assert engine.pop(b"k", default=b"d") == b"d"
+
+
+@pytest.mark.parametrize("bounds", [{"start": "a"}, {"stop": 1}, {"prefix": bytearray(b"a")}])
+def test_bounds_of_a_scan_are_bytes(engine: Engine, bounds: dict[str, Any]) -> None:
+    """A bound of another type is a TypeError that names it, in an empty store as in a full one."""
+    for _ in range(2):
+        with pytest.raises(TypeError, match=f"not {type(next(iter(bounds.values()))).__name__}"):
+            list(engine.scan(**bounds))
+        engine[b"a"] = b"1"

@@ -288,3 +288,16 @@ def test_face_opens_the_log_by_default(tmp_path: Path) -> None:
         assert isinstance(store, LogEngine)
         store[b"k"] = b"v"
         assert store.stats().unsynced_bytes == 0
+
+
+def test_dropped_store_lets_go_of_its_directory(tmp_path: Path) -> None:
+    """A store that is dropped without close() frees its directory at once, with the garbage collector switched off."""
+    gc.disable()
+    try:
+        store = LogEngine.open(tmp_path, sync="none")
+        store[b"a"] = b"1"
+        del store
+        with LogEngine.open(tmp_path) as again:
+            assert dict(again) == {b"a": b"1"}
+    finally:
+        gc.enable()

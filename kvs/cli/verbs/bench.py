@@ -21,7 +21,7 @@ def run(
 ) -> None:
     """Measure sets, gets, scans, loads and openings beside RocksDB and LMDB, where these are installed.
 
-    pip install 'kvs[compare]' installs them. Absolute figures drift with the machine; the ratios are what counts.
+    `make bench` installs them. Absolute figures drift with the machine; the ratios are what counts.
     """
     import json
     import tempfile

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 import typer
 
-from kvs.cli.directory import DEFAULT_DIRECTORY, Directory, open_to_read
+from kvs.cli.directory import DEFAULT_DIRECTORY, Directory, open_existing
 from kvs.cli.files import opened_target
 from kvs.cli.progress import shown_progress
 from kvs.cli.rows.formats import Codec, FormatOption, codec_for
@@ -25,7 +25,7 @@ def run(
     FILE is replaced when all of it is written, not before.
     """
     codec = codec_for(file, form)
-    with open_to_read(directory) as store:
+    with open_existing(directory) as store:
         if file == "-":
             warn(f"exported {counted(_write_all(store, codec, put), 'pair')}")
             return
@@ -36,12 +36,10 @@ def run(
 
 def _write_all(store: Engine, codec: Codec, write: Callable[[bytes], object]) -> int:
     """Write the rows of all pairs and return how many there were."""
-    count = done_bytes = 0
-    in_all_bytes = store.stats().live_bytes
+    count, keys, size_bytes = 0, len(store), store.stats().live_bytes
     with shown_progress("exporting") as progress:
         for count, (key, value) in enumerate(store.scan(), 1):
             write(codec.encode(key, value))
-            done_bytes += len(key) + len(value)
             if count % _PROGRESS_PAIRS == 0:
-                progress(done_bytes, in_all_bytes)
+                progress(size_bytes * count // keys, size_bytes)
     return count
