@@ -7,7 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help tour test check lint format prove prove-long bench versions clean
+.PHONY: help tour test coverage check lint format prove prove-long bench versions clean
 .DEFAULT_GOAL := help
 
 help:  ## List the chores
@@ -18,6 +18,12 @@ tour: $(VENV)/run.stamp  ## Set up, and see the database at work on real data, i
 
 test: $(VENV)/test.stamp  ## Set up, and run every test
 	$(PYTEST) -q tests
+
+coverage: $(VENV)/test.stamp  ## See that the tests reach every branch of the log
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -q tests/reference -k 'log or crash or errno'
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --include='kvs/log/*' --fail-under=100
 
 check: lint test prove  ## What CI runs: linters, types, every test, the proof, the tour
 	$(BIN)/kvs tour > /dev/null
@@ -49,7 +55,7 @@ versions:  ## Run the course's suites on each supported Python that is installed
 	done
 
 clean:  ## Remove what the chores made
-	rm -rf .venv .venv-* dist .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf .venv .venv-* dist .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(BIN)/python:

@@ -5,6 +5,7 @@ import fcntl
 import os
 import stat
 import threading
+import weakref
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -301,3 +302,49 @@ def test_salts_differ_and_time_goes_on(tmp_path: Path) -> None:
     assert len(salts) == 50
     assert max(salts) < 1 << 32
     assert disk.now() > 1_700_000_000
+
+
+def test_directory_that_somebody_else_makes_just_now_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When another process makes the directory between the look and the making, that is as good as having made it."""
+    real = os.mkdir
+
+    def raced(path: str, mode: int) -> None:
+        real(path, mode)
+        real(path, mode)
+
+    monkeypatch.setattr(os, "mkdir", raced)
+    OsDisk(tmp_path / "new" / "store").make()
+    assert (tmp_path / "new" / "store").is_dir()
+
+
+def test_lock_does_not_keep_whom_it_would_tell_of_a_fork(tmp_path: Path) -> None:
+    """A lock tells its engine of a fork as long as there is one, and does not keep it alive for that."""
+
+    class Owner:
+        """Counts what it is told."""
+
+        told = 0
+
+        def tell(self) -> None:
+            """Count."""
+            Owner.told += 1
+
+    owner = Owner()
+    disk = OsDisk(tmp_path)
+    disk.lock(exclusive=True, in_child=owner.tell).leave_to_parent()
+    assert Owner.told == 1
+    lock = disk.lock(exclusive=True, in_child=owner.tell)
+    gone = weakref.ref(owner)
+    del owner
+    assert gone() is None
+    lock.leave_to_parent()
+    assert Owner.told == 1
+
+
+def test_lock_that_was_given_up_tells_nobody_of_a_fork(tmp_path: Path) -> None:
+    """A lock that was released before a fork is nothing to a child."""
+    told: list[str] = []
+    lock = OsDisk(tmp_path).lock(exclusive=True, in_child=lambda: told.append("fork"))
+    lock.release()
+    lock.leave_to_parent()
+    assert told == []
