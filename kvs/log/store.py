@@ -191,8 +191,9 @@ class LogEngine(Engine):
         if type(key) is not bytes:
             check_type(key)
         with self._lock:
-            location = self._entries.get(key)
-            if location is None:
+            try:
+                location = self._entries[key]
+            except KeyError:
                 self._check_open()
                 return default
             memory, seed = self._views[location >> SLOT_SHIFT]
