@@ -5,12 +5,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from support.cli import Cli
-from support.target import Target
+from support.target import ROOT, Target
 
 from kvs.cli.directory import held_interrupts
 
@@ -202,3 +203,20 @@ def test_errors_show_no_control_characters(cli: Cli) -> None:
     """An error message is one line, and cannot move the cursor, whatever the words in it hold."""
     outcome = cli("set", "k", "--file", "no\nsuch\x1b[2J\xe9")
     outcome.expect(stdout=b"", stderr="kvs: no\\nsuch\\x1b[2Jé: No such file or directory\n".encode(), exit_code=1)
+
+
+@pytest.mark.parametrize(("name", "words"), [("kvs-client", ["get", "k"]), ("kvs-server", ["--help"])])
+def test_names_of_the_rust_course_are_commands_too(tmp_path: Path, name: str, words: list[str]) -> None:
+    """`kvs-client` is `kvs`, and `kvs-server` is `kvs serve`, whether or not this tree has the server."""
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    module, function = scripts[name].split(":")
+    program = f"import sys; from {module} import {function}; sys.argv[0] = {name!r}; sys.exit({function}())"
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True, check=False, timeout=30,
+    )  # fmt: skip
+    if name == "kvs-client":
+        assert (done.returncode, done.stdout) == (0, b"Key not found\n")
+    else:
+        assert b"serve" in done.stdout + done.stderr
+        assert b"Traceback" not in done.stderr
