@@ -87,7 +87,7 @@ def recover(disk: Disk, *, writable: bool) -> Recovered:
 
 def _find_segments(disk: Disk, names: list[str], *, writable: bool) -> tuple[list[Segment], list[str]]:
     """Open the segments that count, in the order of history, and name the files that no longer count."""
-    leftovers = [name for name in names if name.endswith(".tmp") and name in files.ours(names)]
+    leftovers = [name for name in files.ours(names) if name.endswith(".tmp")]
     kept: list[Segment] = []
     covered_from = 1 << 32  # segments from this number on are held by those already kept
     for slot, name in reversed([*enumerate(files.with_ending(names, "data"))]):
