@@ -24,6 +24,7 @@ pytest.register_assert_rewrite("support")
 from support import gate  # noqa: E402  # the line above has to come first
 from support.cli import Cli  # noqa: E402
 from support.explain import TRANSCRIPT, explain  # noqa: E402
+from support.served import Serve  # noqa: E402
 from support.target import ROOT, Target, check_identity, command_called, package_in  # noqa: E402
 from support.warm_start import WarmStart  # noqa: E402
 
@@ -188,9 +189,17 @@ def cli(request: pytest.FixtureRequest, target: Target, warm_start: WarmStart | 
     """Return the command line under test, in an empty directory."""
     directory = tmp_path / "cli"
     directory.mkdir()
-    transcript = list[str]()
-    request.node.stash[TRANSCRIPT] = transcript
+    transcript = request.node.stash.setdefault(TRANSCRIPT, list[str]())
     return Cli(target.command, target.environment(), directory, transcript, warm_start)
+
+
+@pytest.fixture
+def serve(request: pytest.FixtureRequest, target: Target, tmp_path: Path) -> Iterator[Serve]:
+    """Return what starts `kvs serve` under test, on a port of the system's choice; all are ended after the test."""
+    transcript = request.node.stash.setdefault(TRANSCRIPT, list[str]())
+    starter = Serve(target.command, target.environment(), tmp_path, transcript)
+    yield starter
+    starter.end()
 
 
 @pytest.fixture
