@@ -24,6 +24,7 @@ from kvs.errors import (
     InvalidValueError,
     KeyNotFoundError,
     KvsError,
+    PoolClosedError,
     ProtocolError,
     RemoteError,
     StorageError,
@@ -39,6 +40,10 @@ from kvs.memory import MemoryEngine
 if TYPE_CHECKING:
     from kvs.log.options import SyncMode
     from kvs.log.store import LogEngine
+    from kvs.pool.base import ThreadPool
+    from kvs.pool.executor import ExecutorThreadPool
+    from kvs.pool.naive import NaiveThreadPool
+    from kvs.pool.shared_queue import SharedQueueThreadPool
 
 __version__: Final = "0.1.0"
 __all__ = [
@@ -47,18 +52,23 @@ __all__ = [
     "CorruptRecordError",
     "Engine",
     "EngineStats",
+    "ExecutorThreadPool",
     "InvalidKeyError",
     "InvalidValueError",
     "KeyNotFoundError",
     "KvsError",
     "LogEngine",
     "MemoryEngine",
+    "NaiveThreadPool",
+    "PoolClosedError",
     "ProtocolError",
     "RemoteError",
+    "SharedQueueThreadPool",
     "StorageError",
     "StoreClosedError",
     "StoreLockedError",
     "StoreMissingError",
+    "ThreadPool",
     "UnsupportedFormatError",
     "WritesRefusedError",
     "WrongEngineError",
@@ -66,7 +76,13 @@ __all__ = [
     "open",
 ]
 
-_HOMES: Final = {"LogEngine": "kvs.log.store"}
+_HOMES: Final = {
+    "LogEngine": "kvs.log.store",
+    "ThreadPool": "kvs.pool.base",
+    "NaiveThreadPool": "kvs.pool.naive",
+    "SharedQueueThreadPool": "kvs.pool.shared_queue",
+    "ExecutorThreadPool": "kvs.pool.executor",
+}
 """Where the names live that are imported on first use."""
 
 _ENGINES: Final = {"log": "LogEngine"}

@@ -12,6 +12,7 @@
     │   ├── UnsupportedFormatError             written by a version that this one cannot read
     │   ├── CorruptRecordError                 bytes that were known durable are wrong
     │   └── WritesRefusedError                 this handle may not write (any more)
+    ├── PoolClosedError (also a RuntimeError)  the caller: a job for a pool that was shut down
     ├── ProtocolError                          the other side of a connection broke the protocol
     └── RemoteError                            the server answered with an error
 
@@ -132,6 +133,13 @@ class WritesRefusedError(StorageError):
     After a failed fsync the kernel may drop the pages and call the next fsync a success, so going on
     would be a lie. Reads go on; reopen the store to write again.
     """
+
+
+class PoolClosedError(KvsError, RuntimeError):
+    """A job came after the pool's shutdown; it will not run. The caller's: stop spawning, or shut down later."""
+
+    def __init__(self, message: str = "the pool is shut down") -> None:
+        super().__init__(message)
 
 
 class ProtocolError(KvsError):

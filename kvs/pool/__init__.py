@@ -1,0 +1,1 @@
+"""Thread pools: who runs the jobs of a server."""
