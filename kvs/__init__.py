@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, overload
 from kvs.engine import MAX_KEY_BYTES, MAX_VALUE_BYTES, Engine, EngineStats
 from kvs.errors import (
     CorruptRecordError,
+    DisconnectedError,
     InvalidKeyError,
     InvalidValueError,
     KeyNotFoundError,
@@ -50,6 +51,7 @@ __all__ = [
     "MAX_KEY_BYTES",
     "MAX_VALUE_BYTES",
     "CorruptRecordError",
+    "DisconnectedError",
     "Engine",
     "EngineStats",
     "ExecutorThreadPool",

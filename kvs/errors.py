@@ -13,11 +13,14 @@
     │   ├── CorruptRecordError                 bytes that were known durable are wrong
     │   └── WritesRefusedError                 this handle may not write (any more)
     ├── PoolClosedError (also a RuntimeError)  the caller: a job for a pool that was shut down
+    ├── DisconnectedError                      no answer from the server: not there, gone, or silent
     ├── ProtocolError                          the other side of a connection broke the protocol
     └── RemoteError                            the server answered with an error
 
 A wrong *type* of key or value is a plain TypeError, as everywhere in Python.
 """
+
+from typing import Literal
 
 
 class KvsError(Exception):
@@ -142,9 +145,44 @@ class PoolClosedError(KvsError, RuntimeError):
         super().__init__(message)
 
 
+class DisconnectedError(KvsError):
+    """No answer from the server: it cannot be reached, went away in mid-command, or is silent for too long.
+
+    The server's doing, or the network's. Trying again is right for a read. For a write ask `is_in_doubt` first: it may
+    have been applied although nobody heard so, and trying again would apply it twice.
+
+    Args:
+        address: the server's.
+        reason: what happened, in words.
+        cause: which of the three it was: "unreachable", "gone" or "silent".
+        is_in_doubt: whether a write was on its way, that may or may not have been applied.
+    """
+
+    def __init__(
+        self, address: str, reason: str, cause: Literal["unreachable", "gone", "silent"], *, is_in_doubt: bool = False
+    ) -> None:
+        begin = "cannot reach " if cause == "unreachable" else ""
+        doubt = "; what was being written may or may not have been applied" if is_in_doubt else ""
+        super().__init__(f"{begin}{address}: {reason}{doubt}")
+        self.address = address
+        self.reason = reason
+        self.cause = cause
+        self.is_in_doubt = is_in_doubt
+
+
 class ProtocolError(KvsError):
     """The other side of a connection sent what the protocol does not allow."""
 
 
 class RemoteError(KvsError):
-    """The server answered with an error; the message is the server's."""
+    """The server answered with an error; the message is the server's, its code included.
+
+    >>> RemoteError("NOAUTH Authentication required.").code
+    'NOAUTH'
+    """
+
+    @property
+    def code(self) -> str:
+        """The word by which errors are told apart: the message's first where that is in capitals, else "ERR"."""
+        first = str(self).partition(" ")[0]
+        return first if first.isascii() and first.isalpha() and first.isupper() else "ERR"
