@@ -39,6 +39,7 @@ from kvs.errors import (
 from kvs.memory import MemoryEngine
 
 if TYPE_CHECKING:
+    from kvs.engines.sqlite import SqliteEngine
     from kvs.log.options import SyncMode
     from kvs.log.store import LogEngine
     from kvs.pool.base import ThreadPool
@@ -66,6 +67,7 @@ __all__ = [
     "ProtocolError",
     "RemoteError",
     "SharedQueueThreadPool",
+    "SqliteEngine",
     "StorageError",
     "StoreClosedError",
     "StoreLockedError",
@@ -80,6 +82,7 @@ __all__ = [
 
 _HOMES: Final = {
     "LogEngine": "kvs.log.store",
+    "SqliteEngine": "kvs.engines.sqlite",
     "ThreadPool": "kvs.pool.base",
     "NaiveThreadPool": "kvs.pool.naive",
     "SharedQueueThreadPool": "kvs.pool.shared_queue",
@@ -87,7 +90,7 @@ _HOMES: Final = {
 }
 """Where the names live that are imported on first use."""
 
-_ENGINES: Final = {"log": "LogEngine"}
+_ENGINES: Final = {"log": "LogEngine", "sqlite": "SqliteEngine"}
 """Engines that keep a directory, the default first. A tree without any of them yet keeps its map in memory."""
 
 
@@ -103,7 +106,7 @@ def __getattr__(name: str) -> Any:
 @overload
 def open(  # noqa: A001  # as below
     path: str | PathLike[str],
-    engine: Literal["log"] | None = None,
+    engine: Literal["log"],
     *,
     flag: Literal["r", "w", "c", "n"] = "c",
     sync: "SyncMode" = "interval",
@@ -112,6 +115,15 @@ def open(  # noqa: A001  # as below
     compact_dead_bytes: int = ...,
     compact_dead_ratio: float = 0.5,
 ) -> "LogEngine": ...
+@overload
+def open(  # noqa: A001  # as below
+    path: str | PathLike[str],
+    engine: Literal["sqlite"],
+    *,
+    flag: Literal["r", "w", "c", "n"] = "c",
+    sync: "SyncMode" = "interval",
+    sync_interval_s: float = 1.0,
+) -> "SqliteEngine": ...
 @overload
 def open(  # noqa: A001  # as below
     path: str | PathLike[str], engine: str | None = None, *, flag: str = "c", **options: Any
@@ -123,19 +135,20 @@ def open(  # noqa: A001  # as dbm.open and shelve.open: always written kvs.open
 
     Args:
         path: the directory.
-        engine: the engine's name, one of `engine_names()`; the first of them unless told otherwise.
+        engine: the engine's name, one of `engine_names()`. Unless told otherwise it is the one that the directory
+            belongs to, and for a new store the first of them.
         flag: as for `dbm.open`: "r" read only, "w" read and write, "c" the same and create it if missing,
             "n" always begin a new, empty store.
         options: what the engine's own `open` takes. Of engine "log" these are `sync` ("always", "interval" or
             "none"), `sync_interval_s`, `segment_bytes`, `compact_dead_bytes` and `compact_dead_ratio`; see
-            `LogEngine.open`. A store in memory has none.
+            `LogEngine.open`. Engine "sqlite" has the first two. A store in memory has none.
 
     Raises:
         ValueError: no such engine or flag.
         StorageError: the directory cannot be used; its subclasses tell why.
     """
     names = engine_names()
-    name = names[0] if engine is None else engine
+    name = engine if engine is not None else _remembered_engine(path) or names[0]
     if name not in names:
         raise ValueError(f"no engine is called {name!r}; there are {', '.join(names)}")
     if flag not in {"r", "w", "c", "n"}:
@@ -149,6 +162,14 @@ def open(  # noqa: A001  # as dbm.open and shelve.open: always written kvs.open
 def engine_names() -> list[str]:
     """Return the names of the engines that `open` knows, the default first."""
     return [name for name, engine in _ENGINES.items() if _is_built(engine)] + [MemoryEngine.name]
+
+
+def _remembered_engine(path: str | PathLike[str]) -> str | None:
+    """Return the engine that a directory belongs to, or None if none is known; so in a tree that has but one."""
+    if find_spec("kvs.catalog") is None:
+        return None
+    name: str | None = import_module("kvs.catalog").engine_in(path)
+    return name
 
 
 def _is_built(name: str) -> bool:

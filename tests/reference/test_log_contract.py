@@ -10,7 +10,16 @@ from typing import Any
 import pytest
 
 import kvs
-from kvs import Engine, InvalidKeyError, InvalidValueError, KeyNotFoundError, LogEngine, MemoryEngine, StoreClosedError
+from kvs import (
+    Engine,
+    InvalidKeyError,
+    InvalidValueError,
+    KeyNotFoundError,
+    LogEngine,
+    MemoryEngine,
+    SqliteEngine,
+    StoreClosedError,
+)
 from kvs.engine import MAX_KEY_BYTES, MAX_VALUE_BYTES
 
 MAKERS: dict[str, Callable[[Path], Engine]] = {
@@ -20,6 +29,8 @@ MAKERS: dict[str, Callable[[Path], Engine]] = {
     "log, none, small segments": lambda path: LogEngine.open(
         path, sync="none", segment_bytes=600, compact_dead_bytes=4_000, compact_dead_ratio=0.1
     ),
+    "sqlite": SqliteEngine.open,
+    "sqlite, always": lambda path: SqliteEngine.open(path, sync="always"),
 }
 WRONG_TYPES = [("text", "str"), (bytearray(b"x"), "bytearray"), (memoryview(b"x"), "memoryview"), (5, "int")]
 

@@ -1,12 +1,12 @@
 """Scans: key order within any bounds, also while others write; held against sorted()."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from kvs import Engine, LogEngine, MemoryEngine, StoreClosedError
+from kvs import Engine, LogEngine, MemoryEngine, SqliteEngine, StoreClosedError
 from kvs.keyorder import KeyOrder, select_range, successor_of_prefix
 from kvs.log.store import SCAN_CHUNK
 
@@ -42,10 +42,17 @@ def by_definition(
     return chosen if limit is None else chosen[:limit]
 
 
-@pytest.fixture(params=["memory", "log"])
+MAKERS: dict[str, Callable[[Path], Engine]] = {
+    "memory": lambda _: MemoryEngine(),
+    "log": lambda path: LogEngine.open(path, segment_bytes=4_000),
+    "sqlite": SqliteEngine.open,
+}
+
+
+@pytest.fixture(params=MAKERS)
 def engine(request: pytest.FixtureRequest, scratch: Path) -> Iterator[Engine]:
     """Return an open engine of each kind."""
-    with MemoryEngine() if request.param == "memory" else LogEngine.open(scratch, segment_bytes=4_000) as engine:
+    with MAKERS[request.param](scratch) as engine:
         yield engine
 
 
