@@ -1,0 +1,179 @@
+"""Jobs: a connection is a job. A thread of the pool has it from its first byte to its last.
+
+The plain form: each conversation is one function that reads, answers and reads again. With a thread for each job it is
+a thread per connection; with a pool of four, the fifth client waits until one of the four hangs up.
+"""
+
+import contextlib
+import logging
+import socket
+import threading
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from kvs.errors import PoolClosedError
+from kvs.net.channel import RECEIVE_BYTES
+from kvs.net.compaction import Compaction
+from kvs.net.connection import Connection
+from kvs.net.listener import Listener, NoRoomError, refuse
+from kvs.net.poller import READ, Poller
+from kvs.net.service import Service
+from kvs.net.wakeup import Wakeup
+from kvs.pool.base import ThreadPool
+
+if TYPE_CHECKING:
+    import ssl
+
+logger = logging.getLogger(__name__)
+
+NO_ROOM_PAUSE_S: Final = 0.1
+
+
+class Jobs:
+    """Serves each connection in a job of its own.
+
+    Args:
+        service: what the connections share.
+        listener: where they come from.
+        pool: who serves them.
+        tls: the certificate and the rules, where connections are encrypted.
+
+    Attributes:
+        wakeup: how to ask for something, from any thread.
+
+    Threads: the one in `run` accepts; the lock guards the set of open sockets, which a stop has to find.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        listener: Listener,
+        pool: ThreadPool,
+        tls: "ssl.SSLContext | None" = None,
+    ) -> None:
+        self._service = service
+        self._listener = listener
+        self._pool = pool
+        self._tls = tls
+        self._lock = threading.Lock()
+        self._all_gone = threading.Condition(self._lock)
+        self._sockets: set[socket.socket] = set()
+        self._compaction = Compaction(service, pool)
+        self.wakeup = Wakeup()
+
+    def run(self) -> None:
+        """Accept clients until asked to stop; then wait for those who are here, as long as they may take."""
+        poller = Poller()
+        poller.register(self.wakeup.fd, READ)
+        poller.register(self._listener.fd, READ)
+        try:
+            while not self.wakeup.stop_is_wanted:
+                poller.wait(None)
+                self.wakeup.drain()
+                self._accept()
+                if self.wakeup.compaction_is_wanted:
+                    self.wakeup.compaction_is_wanted = False
+                    self._compaction.begin()
+        finally:
+            self._service.is_stopping = True
+            poller.close()
+            self._listener.close()
+            self._drain()
+            self.wakeup.close()
+
+    def _accept(self) -> None:
+        """Give every client that waits to the pool."""
+        try:
+            while (arrived := self._listener.accept()) is not None:
+                sock, peer, host = arrived
+                if len(self._sockets) >= self._service.options.max_clients:
+                    self._service.counts.rejected += 1
+                    refuse(sock)
+                    sock.close()
+                    continue
+                with self._lock:
+                    self._sockets.add(sock)
+                self._pool.spawn(partial(self._converse, sock, peer, host))
+        except NoRoomError:
+            self._service.counts.rejected += 1
+            logger.warning("out of file descriptors: a client was turned away")
+            time.sleep(NO_ROOM_PAUSE_S)  # or the next turn would try in vain
+        except PoolClosedError:
+            self.wakeup.stop_soon()
+
+    def _converse(self, sock: socket.socket, peer: str, host: str) -> None:
+        """Serve one client from its first byte to its last."""
+        connection = Connection(self._service, peer, host, since=time.time())
+        connection.close_soon = partial(_stop_reading, sock)
+        self._service.add(connection)
+        try:
+            if self._tls is not None:
+                sock = self._encrypt(self._tls, sock)
+                connection.close_soon = partial(_stop_reading, sock)
+            self._talk(sock, connection)
+        except TimeoutError:
+            self._service.counts.overdue += 1
+            logger.info("%s: not done in time; closed", peer)
+        except OSError:
+            pass  # the client is gone
+        finally:
+            connection.close()
+            sock.close()
+            with self._lock:
+                self._sockets.discard(sock)
+                self._all_gone.notify_all()
+
+    def _encrypt(self, tls: "ssl.SSLContext", sock: socket.socket) -> socket.socket:
+        """Return the socket that takes this one's place, the hands shaken.
+
+        Raises:
+            OSError: the client does not speak TLS; TimeoutError: it takes too long over it.
+        """
+        encrypted = tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+        with self._lock:
+            self._sockets.discard(sock)
+            self._sockets.add(encrypted)
+        encrypted.settimeout(self._service.options.frame_timeout_s)
+        encrypted.do_handshake()
+        return encrypted
+
+    def _talk(self, sock: socket.socket, connection: Connection) -> None:
+        """Read, answer, and read again, until either side has had enough.
+
+        Raises:
+            OSError: the connection broke; TimeoutError: the client took too long.
+        """
+        options, counts = self._service.options, self._service.counts
+        while not connection.is_closing:
+            is_between = connection.decoder.is_between
+            sock.settimeout((options.idle_timeout_s or None) if is_between else options.frame_timeout_s)
+            data = sock.recv(RECEIVE_BYTES)
+            if not data:
+                return
+            counts.received_bytes += len(data)
+            connection.receive(data)
+            sock.settimeout(options.send_timeout_s)
+            while connection.out:
+                whole = b"".join(connection.out)
+                connection.out.clear()
+                connection.out_bytes = 0
+                sock.sendall(whole)
+                counts.sent_bytes += len(whole)
+                connection.proceed()  # with more than one may wait for, the rest was held back
+
+    def _drain(self) -> None:
+        """Let every job finish the commands that it has received; cut off those who take too long."""
+        with self._lock:
+            for sock in self._sockets:
+                _stop_reading(sock)
+            self._all_gone.wait_for(lambda: not self._sockets, self._service.options.drain_timeout_s)
+            for sock in self._sockets:
+                with contextlib.suppress(OSError):
+                    sock.shutdown(socket.SHUT_RDWR)
+
+
+def _stop_reading(sock: socket.socket) -> None:
+    """Let the job that reads this socket find its end."""
+    with contextlib.suppress(OSError):
+        sock.shutdown(socket.SHUT_RD)

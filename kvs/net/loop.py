@@ -1,0 +1,374 @@
+"""The loop: one thread that waits for whatever is ready, and serves it in place.
+
+A turn: ask the poller which sockets are ready; take what arrived on each, carry out its commands, send the replies. A
+command that may take long goes to the pool, and its connection waits for it while the others go on.
+
+Where writes are gathered, the replies of a turn wait until its changes are written as one batch: the clients of a turn
+share one fsync (group commit).
+
+Why one thread: with a GIL, handing a command to another thread costs more than the command. docs/protocol.md has the
+figures.
+"""
+
+import contextlib
+import logging
+import socket
+import time
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from kvs.errors import PoolClosedError
+from kvs.net.channel import Channel, TlsChannel
+from kvs.net.compaction import Compaction
+from kvs.net.connection import Connection, error_reply
+from kvs.net.deadlines import Deadlines
+from kvs.net.listener import Listener, NoRoomError, refuse
+from kvs.net.poller import READ, WRITE, Poller
+from kvs.net.service import Service
+from kvs.net.staged import Staged
+from kvs.net.wakeup import Wakeup
+from kvs.pool.base import ThreadPool
+
+if TYPE_CHECKING:
+    import ssl
+
+logger = logging.getLogger(__name__)
+
+GATHERED_BYTES: Final = 8 * 1024 * 1024
+"""A turn whose changes are more than this is ended early."""
+ACCEPTED_A_TURN: Final = 64
+RENEWAL_BYTES: Final = 64 * 1024
+"""So much more of a command renews its deadline: a large value on a slow line arrives, one byte a minute does not."""
+NO_ROOM_PAUSE_S: Final = 0.1
+"""How long nobody is accepted after the system was out of descriptors: else every turn would try in vain."""
+
+
+class Loop:
+    """Serves all connections in the thread that calls `run`.
+
+    Args:
+        service: what the connections share.
+        listener: where they come from.
+        pool: what may block runs there.
+        tls: the certificate and the rules, where connections are encrypted.
+
+    Attributes:
+        wakeup: how to ask the loop for something, from any thread.
+
+    Threads: all but `wakeup` is the loop's own; what the pool has done comes back through `_done`, a deque, whose
+    append and popleft are atomic.
+    """
+
+    defers = True
+
+    def __init__(
+        self,
+        service: Service,
+        listener: Listener,
+        pool: ThreadPool,
+        tls: "ssl.SSLContext | None" = None,
+    ) -> None:
+        self._service = service
+        self._staged = service.staged
+        self._listener = listener
+        self._pool = pool
+        self._tls = tls
+        self._channels: dict[int, Channel] = {}
+        self._answered: list[Channel] = []  # this turn's, where writes are gathered
+        self._to_work: list[Channel] = []  # those with work for the pool
+        self._done: deque[tuple[Channel, bytes]] = deque()
+        self._killed: deque[Channel] = deque()
+        options = service.options
+        self._frames = Deadlines[Channel](options.frame_timeout_s)
+        self._sends = Deadlines[Channel](options.send_timeout_s)
+        self._idles = Deadlines[Channel](options.idle_timeout_s)
+        self._stop_at_s: float | None = None  # on the way out: when what is left is cut off
+        self._accept_at_s: float | None = None  # while nobody is accepted: until when
+        self._now_s = time.monotonic()
+        self._poller = Poller()
+        self.wakeup = Wakeup()
+        self._compaction = Compaction(service, pool)
+        self._poller.register(self.wakeup.fd, READ)
+        self._poller.register(listener.fd, READ)
+
+    def run(self) -> None:
+        """Serve until asked to stop."""
+        try:
+            while self._stop_at_s is None or (self._channels and self._now_s < self._stop_at_s):
+                ready = self._poller.wait(self._patience())
+                self._now_s = time.monotonic()
+                self._turn(ready)
+        finally:
+            self._close()
+
+    def _patience(self) -> float | None:
+        """Return how long to wait for sockets before something else is due, in seconds; None for ever."""
+        due = [self._stop_at_s, self._accept_at_s, self._frames.next(), self._sends.next(), self._idles.next()]
+        first = min((each for each in due if each is not None), default=None)
+        return None if first is None else max(first - time.monotonic(), 0)
+
+    def _turn(self, ready: list[tuple[int, int]]) -> None:
+        """Serve the sockets that are ready, then whatever else is due."""
+        channels, staged = self._channels, self._staged
+        for fd, event in ready:
+            channel = channels.get(fd)
+            if channel is None:
+                self._see_to_own(fd)
+                continue
+            self._serve(channel, event)
+            if staged is not None and staged.changed_bytes > GATHERED_BYTES:
+                self._end_turn(staged)
+        while self._done:
+            self._take_back(*self._done.popleft())
+        if staged is not None:
+            self._end_turn(staged)
+        while self._to_work:
+            self._give_to_pool(self._to_work.pop())
+        while self._killed:
+            self._kill(self._killed.popleft())
+        self._look_at_clock()
+        self._look_at_wishes()
+
+    def _see_to_own(self, fd: int) -> None:
+        """Serve a descriptor that is no connection's."""
+        if fd == self.wakeup.fd:
+            self.wakeup.drain()
+        elif fd == self._listener.fd:
+            self._accept()
+
+    def _look_at_wishes(self) -> None:
+        """Do what was asked for from outside."""
+        if self.wakeup.compaction_is_wanted:
+            self.wakeup.compaction_is_wanted = False
+            self._compaction.begin()
+        if self.wakeup.stop_is_wanted and self._stop_at_s is None:
+            self._begin_to_stop()
+
+    # One connection.
+
+    def _serve(self, channel: Channel, event: int) -> None:
+        """Do what a socket is ready for."""
+        try:
+            if event & WRITE:
+                self._sends.end(channel)  # it takes something again
+            if channel.mask & READ and event & ~WRITE:
+                if self._staged is not None:
+                    self._join_turn(channel)
+                channel.receive()
+            elif event & ~(READ | WRITE):  # reset, and there is nobody to read what we still have
+                self._drop(channel)
+                return
+            if channel.mark is None:
+                self._settle(channel)
+        except OSError:
+            self._drop(channel)
+
+    def _settle(self, channel: Channel) -> None:
+        """Send what there is to send, and see what the connection needs next.
+
+        Raises:
+            OSError: the connection broke.
+        """
+        connection = channel.connection
+        is_sent = channel.send()
+        if (  # the usual case, and it has to be quick: everything answered, and nothing else to see to
+            is_sent
+            and channel.mask == READ
+            and connection.decoder.is_between
+            and not (connection.waiting or channel.is_late or channel.has_ended or connection.is_closing)
+            and connection.work is None
+        ):
+            return
+        while is_sent and connection.waiting and connection.work is None:  # held back until its replies were taken
+            if self._staged is not None:
+                self._join_turn(channel)
+            connection.proceed()
+            if channel.mark is not None:
+                return
+            is_sent = channel.send()
+        if connection.work is not None and not channel.is_working:
+            channel.is_working = True
+            self._to_work.append(channel)
+        if is_sent and (channel.has_ended or connection.is_closing) and connection.work is None:
+            self._drop(channel)
+        else:
+            self._watch(channel, is_sent=is_sent)
+
+    def _watch(self, channel: Channel, *, is_sent: bool) -> None:
+        """Set what the poller watches a socket for, and until when it has to be done."""
+        connection = channel.connection
+        mask = 0 if connection.is_held or channel.has_ended or connection.is_closing else READ
+        if not is_sent:
+            mask |= WRITE
+            self._sends.begin(channel, self._now_s)
+        if mask != channel.mask:
+            channel.mask = mask
+            self._poller.modify(channel.fd, mask)
+        decoder = connection.decoder
+        if decoder.is_between and channel.is_ready:
+            channel.is_late = False
+            self._frames.end(channel)
+        elif not channel.is_late or decoder.pending_bytes >= channel.renewed_at_bytes + RENEWAL_BYTES:
+            channel.is_late = True
+            channel.renewed_at_bytes = decoder.pending_bytes
+            self._frames.renew(channel, self._now_s)
+
+    def _drop(self, channel: Channel) -> None:
+        """Close a connection, and forget it."""
+        if channel.is_over:
+            return
+        del self._channels[channel.fd]
+        with contextlib.suppress(OSError):
+            self._poller.unregister(channel.fd)
+        for deadlines in (self._frames, self._sends, self._idles):
+            deadlines.end(channel)
+        channel.close()
+
+    # The writes of a turn.
+
+    def _join_turn(self, channel: Channel) -> None:
+        """Note that replies from here on wait for the end of the turn."""
+        if channel.mark is None:
+            channel.mark = len(channel.connection.out)
+            self._answered.append(channel)
+
+    def _end_turn(self, staged: Staged) -> None:
+        """Write all that was staged as one batch, then answer everybody, or tell everybody that it failed."""
+        while self._answered:
+            answered, self._answered = self._answered, []
+            try:
+                staged.commit()
+            except Exception as error:  # noqa: BLE001  # whatever an engine raises, those who asked have to be told
+                reply = error_reply(error)
+                for channel in answered:
+                    channel.connection.spoil(channel.mark or 0, reply)
+            for channel in answered:
+                channel.mark = None
+                self._settle_safely(channel)
+
+    def _settle_safely(self, channel: Channel) -> None:
+        """Settle, and drop the connection if it broke."""
+        if channel.is_over:
+            return
+        try:
+            self._settle(channel)
+        except OSError:
+            self._drop(channel)
+
+    # What may block.
+
+    def _give_to_pool(self, channel: Channel) -> None:
+        """Have the connection's work done by the pool."""
+        try:
+            self._pool.spawn(partial(self._do, channel))
+        except PoolClosedError:
+            self._do(channel)
+
+    def _do(self, channel: Channel) -> None:
+        """Do the connection's work. In a thread of the pool: the connection is ours alone until it is in `_done`."""
+        work = channel.connection.work
+        reply = work() if work is not None else b""
+        self._done.append((channel, reply))
+        self.wakeup.wake()
+
+    def _take_back(self, channel: Channel, reply: bytes) -> None:
+        """Go on with a connection whose work is done."""
+        channel.is_working = False
+        if channel.is_over:
+            return
+        if self._staged is not None:
+            self._join_turn(channel)
+        channel.connection.finish(reply)
+        if channel.mark is None:
+            self._settle_safely(channel)
+
+    # Coming and going.
+
+    def _accept(self) -> None:
+        """Take on the clients that wait, a limited number a turn, so that those who are here are not forgotten."""
+        for _ in range(ACCEPTED_A_TURN):
+            try:
+                arrived = self._listener.accept()
+            except NoRoomError:
+                logger.warning("out of file descriptors: a client was turned away")
+                self._service.counts.rejected += 1
+                self._poller.modify(self._listener.fd, 0)
+                self._accept_at_s = self._now_s + NO_ROOM_PAUSE_S
+                return
+            if arrived is None:
+                return
+            sock, peer, host = arrived
+            if len(self._channels) >= self._service.options.max_clients:
+                self._service.counts.rejected += 1
+                refuse(sock)
+                sock.close()
+            else:
+                self._take_on(sock, peer, host)
+
+    def _take_on(self, sock: socket.socket, peer: str, host: str) -> None:
+        """Begin a conversation."""
+        connection = Connection(self._service, peer, host, since=time.time(), defers=self.defers)
+        if self._tls is None:
+            channel = Channel(sock, connection)
+        else:
+            wrapped = self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+            channel = TlsChannel(wrapped, connection)
+        connection.close_soon = partial(self._kill_soon, channel)
+        self._service.add(connection)
+        self._channels[channel.fd] = channel
+        channel.mask = READ
+        self._poller.register(channel.fd, READ)
+        self._idles.begin(channel, self._now_s)
+        if not channel.is_ready:
+            channel.is_late = True
+            self._frames.begin(channel, self._now_s)  # a handshake has the time of a command
+
+    def _kill_soon(self, channel: Channel) -> None:
+        """Close a connection at the end of the turn. From any thread."""
+        self._killed.append(channel)
+        self.wakeup.wake()
+
+    def _kill(self, channel: Channel) -> None:
+        """Close a connection: at once, or when the command that runs for it is answered."""
+        channel.connection.hang_up()
+        self._settle_safely(channel)
+
+    def _look_at_clock(self) -> None:
+        """Close the connections whose time is over, and accept again after a pause."""
+        now_s = self._now_s
+        for channel in [*self._frames.expire(now_s), *self._sends.expire(now_s)]:
+            logger.info("%s: not done in time; closed", channel.connection.peer)
+            self._service.counts.overdue += 1
+            self._drop(channel)
+        for channel in self._idles.expire(now_s):
+            self._drop(channel)
+        if self._accept_at_s is not None and now_s >= self._accept_at_s:
+            self._accept_at_s = None
+            self._poller.modify(self._listener.fd, READ)
+
+    # The end.
+
+    def _begin_to_stop(self) -> None:
+        """Accept nobody any more, and take only what has arrived already."""
+        self._stop_at_s = self._now_s + self._service.options.drain_timeout_s
+        self._accept_at_s = None
+        self._service.is_stopping = True
+        self._poller.unregister(self._listener.fd)
+        self._listener.close()
+        for channel in list(self._channels.values()):
+            if channel.mask & READ:
+                self._serve(channel, READ)
+            channel.has_ended = True
+            if channel.mark is None:
+                self._settle_safely(channel)
+        if self._staged is not None:
+            self._end_turn(self._staged)
+
+    def _close(self) -> None:
+        """Close whatever is left."""
+        self._listener.close()
+        for channel in list(self._channels.values()):
+            self._drop(channel)
+        self._poller.close()
+        self.wakeup.close()

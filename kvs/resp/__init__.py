@@ -1,0 +1,1 @@
+"""RESP, the Redis protocol: bytes to commands and replies to bytes, without a socket in sight."""

@@ -1,0 +1,116 @@
+r"""Frames: what the Redis protocol says, as bytes.
+
+Layout: a frame is a line, of a mark, some text, CR and LF; some marks announce more to follow.
+
+    +OK\r\n                          simple string
+    -ERR what went wrong\r\n         error
+    :42\r\n                          integer, 64 bits and signed
+    $5\r\nhello\r\n                  bulk string: so many bytes, any bytes
+    $-1\r\n                          null (RESP2)              _\r\n   (RESP3)
+    *2\r\n ...                       array of so many frames
+    *4\r\n ...                       map as an array (RESP2)   %2\r\n  of so many pairs (RESP3)
+
+A command is an array of bulk strings. Source: the Redis serialization protocol specification, versions 2 and 3.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, TypeAlias
+
+MIN_INTEGER: Final = -(1 << 63)
+MAX_INTEGER: Final = (1 << 63) - 1
+_LONGEST_INTEGER: Final = len(b"-9223372036854775808")
+
+OK: Final = b"+OK\r\n"
+PONG: Final = b"+PONG\r\n"
+QUEUED: Final = b"+QUEUED\r\n"
+ZERO: Final = b":0\r\n"
+ONE: Final = b":1\r\n"
+NULL: Final = {2: b"$-1\r\n", 3: b"_\r\n"}
+NULL_ARRAY: Final = {2: b"*-1\r\n", 3: b"_\r\n"}
+
+Plain: TypeAlias = bool | int | bytes | str | Sequence["Plain"] | Mapping[str, "Plain"] | None
+"""What `encode` takes: the shapes that replies are made of."""
+
+
+def integer(number: int) -> bytes:
+    r"""Return an integer reply.
+
+    >>> integer(-7)
+    b':-7\r\n'
+    """
+    return b":%d\r\n" % number
+
+
+def bulk(value: bytes) -> bytes:
+    r"""Return a bulk string reply.
+
+    >>> bulk(b"\r\n")
+    b'$2\r\n\r\n\r\n'
+    """
+    return b"$%d\r\n%b\r\n" % (len(value), value)
+
+
+def array(frames: Sequence[bytes]) -> bytes:
+    r"""Return an array of frames that are encoded already.
+
+    >>> array([integer(1), bulk(b"a")])
+    b'*2\r\n:1\r\n$1\r\na\r\n'
+    """
+    return b"*%d\r\n%b" % (len(frames), b"".join(frames))
+
+
+def error(text: str, code: str = "ERR") -> bytes:
+    r"""Return an error reply: one line, whatever the text holds.
+
+    >>> error("no such\nkey")
+    b'-ERR no such key\r\n'
+    """
+    line = " ".join(f"{code} {text}".splitlines())
+    return b"-%b\r\n" % line.encode("utf-8", "backslashreplace")
+
+
+def encode(value: Plain, protocol: int) -> bytes:  # noqa: PLR0911  # one line a shape
+    r"""Return a value as a reply; text becomes a bulk string.
+
+    Args:
+        value: None, a truth value, an integer, bytes, text, or sequences and mappings of them.
+        protocol: 2 or 3; version 2 has neither maps nor truth values, and sends arrays and integers for them.
+
+    >>> encode({"proto": 2}, 2), encode({"proto": 3}, 3)
+    (b'*2\r\n$5\r\nproto\r\n:2\r\n', b'%1\r\n$5\r\nproto\r\n:3\r\n')
+    """
+    if value is None:
+        return NULL[protocol]
+    if isinstance(value, bool) and protocol == 3:
+        return b"#t\r\n" if value else b"#f\r\n"
+    if isinstance(value, int):
+        return integer(value)
+    if isinstance(value, bytes | str):
+        return bulk(value if isinstance(value, bytes) else value.encode())
+    if not isinstance(value, Mapping):
+        return array([encode(each, protocol) for each in value])
+    parts = [encode(part, protocol) for pair in value.items() for part in pair]
+    return b"%%%d\r\n%b" % (len(value), b"".join(parts)) if protocol == 3 else array(parts)
+
+
+def encode_command(args: Iterable[bytes]) -> bytes:
+    r"""Return a command as a client sends it: an array of bulk strings.
+
+    >>> encode_command([b"GET", b"k"])
+    b'*2\r\n$3\r\nGET\r\n$1\r\nk\r\n'
+    """
+    return array([bulk(each) for each in args])
+
+
+def parse_integer(text: bytes) -> int | None:
+    """Return the signed 64-bit integer that a text is, or None if it is not exactly one.
+
+    Python's own `int()` also takes signs, spaces, underscores and the digits of every script.
+
+    >>> parse_integer(b"-12"), parse_integer(b"+12"), parse_integer(b"012"), parse_integer("١٢".encode())
+    (-12, None, None, None)
+    """
+    if len(text) > _LONGEST_INTEGER or not text.removeprefix(b"-").isdigit():
+        return None
+    number = int(text)
+    return number if b"%d" % number == text and MIN_INTEGER <= number <= MAX_INTEGER else None
