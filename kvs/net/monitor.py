@@ -26,6 +26,8 @@ from kvs.net.metrics import CONTENT_TYPE
 logger = logging.getLogger(__name__)
 
 REQUEST_TIMEOUT_S: Final = 5.0
+POLL_S: Final = 0.1
+"""How often it looks whether it is to end: the parent has no other way."""
 MAX_REQUESTS: Final = 16
 """Requests at the same time; one more is turned away. A watcher asks now and then."""
 
@@ -49,7 +51,9 @@ class Monitor:
             raise KvsError(f"cannot listen on {address}: {error.strerror or error}") from error
         host, port = self._http.server_address[:2]
         self.address = str(Address(str(host), port))
-        self._thread = threading.Thread(target=self._http.serve_forever, name="kvs-monitor", daemon=True)
+        self._thread = threading.Thread(
+            target=self._http.serve_forever, args=(POLL_S,), name="kvs-monitor", daemon=True
+        )
         self._thread.start()
 
     def close(self) -> None:

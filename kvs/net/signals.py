@@ -29,7 +29,7 @@ SPARED: Final = (signal.SIGINT, signal.SIGHUP)
 class Stoppable(Protocol):
     """What signals are for: a server. Both methods return at once, and may be called between any two steps."""
 
-    def shutdown(self, wait: bool = True) -> None:
+    def shutdown(self, *, wait: bool = True) -> None:
         """Ask it to stop, and with `wait` see it stopped."""
 
     def compact_soon(self) -> None:

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Final, Self
 
 DEADLINE_S: Final = 15.0
-LISTENING: Final = re.compile(rb"Listening on (\S+)")
+LISTENING: Final = re.compile(rb'Listening on ([^\s",]+)')
 
 
 class Served:
