@@ -11,6 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from itertools import islice
 from typing import Any, ClassVar, Final
 
+import kvs
+
 Pairs = Iterable[tuple[bytes, bytes]]
 
 
@@ -48,11 +50,10 @@ class Kvs(Contender):
     """kvs itself, with its default options."""
 
     label = "kvs log"
+    engine = "log"
 
     def __init__(self, directory: str) -> None:
-        from kvs.log.store import LogEngine
-
-        self._store = LogEngine.open(directory)
+        self._store = kvs.open(directory, self.engine)
 
     def set_each(self, pairs: Pairs) -> None:
         """Store pairs one at a time."""
@@ -78,6 +79,13 @@ class Kvs(Contender):
     def close(self) -> None:
         """Close the store."""
         self._store.close()
+
+
+class KvsSqlite(Kvs):
+    """kvs on SQLite: an fsync for a few thousand sets, and one an interval, as with the log."""
+
+    label = "kvs sqlite"
+    engine = "sqlite"
 
 
 class RocksDb(Contender):
@@ -181,4 +189,5 @@ def contenders() -> tuple[list[type[Contender]], dict[str, str]]:
             versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    return [Kvs, *(peer for peer, package in _PEERS.items() if package in versions)], versions
+    ours = [each for each in (Kvs, KvsSqlite) if each.engine in kvs.engine_names()]
+    return [*ours, *(peer for peer, package in _PEERS.items() if package in versions)], versions

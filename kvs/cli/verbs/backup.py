@@ -20,6 +20,6 @@ def run(
     """Copy the store to the directory DEST, which is a store of its own then."""
     with open_existing(directory) as store, shown_progress("backing up") as progress:
         if not isinstance(store, LogEngine):
-            raise InputError(f"the engine {store.name!r} has no files to copy")
+            raise InputError(f"{directory} belongs to engine {store.name!r}; kvs backup copies the segments of a log")
         report = store.backup(dest, progress)
     put_figures(figures(report), is_json=is_json)

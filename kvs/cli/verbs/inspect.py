@@ -17,6 +17,8 @@ from kvs.cli.command import Json
 from kvs.cli.directory import DEFAULT_DIRECTORY, Directory
 from kvs.cli.text import counted, put_line
 from kvs.errors import StoreMissingError
+from kvs.log import marker
+from kvs.log.disk import OsDisk
 from kvs.log.files import parse
 from kvs.log.walk import Piece, walk
 
@@ -42,6 +44,8 @@ def run(
     target = directory if file is None else file
     paths = data_files(target) if file is None or os.path.isdir(file) else [file]
     if not paths:
+        disk = OsDisk(target)
+        marker.check(disk, disk.list())  # says when it is another engine's, which has none
         raise StoreMissingError(f"there are no data files in {target}")
     for path in paths:
         os.stat(path)  # tells now, before anything is printed, when there is no such file
