@@ -69,7 +69,7 @@ def error(text: str, code: str = "ERR") -> bytes:
     return b"-%b\r\n" % line.encode("utf-8", "backslashreplace")
 
 
-def encode(value: Plain, protocol: int) -> bytes:  # noqa: PLR0911  # one line a shape
+def encode(value: Plain, protocol: int) -> bytes:
     r"""Return a value as a reply; text becomes a bulk string.
 
     Args:
