@@ -1,5 +1,6 @@
 """A server under test: `kvs serve` in a process of its own, on a port that the system chose."""
 
+import contextlib
 import os
 import re
 import signal
@@ -7,13 +8,28 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 DEADLINE_S: Final = 15.0
 LISTENING: Final = re.compile(rb'Listening on ([^\s",]+)')
+
+
+@contextlib.contextmanager
+def _signals_heard() -> Iterator[None]:
+    """Let a child hear the signals that we ignore, as a job in the background does SIGINT; else it would as well."""
+    ours = [number for number in (signal.SIGINT, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_IGN]
+    if threading.current_thread() is not threading.main_thread():
+        ours = []  # only the main thread may
+    for number in ours:
+        signal.signal(number, lambda _number, _frame: None)
+    try:
+        yield
+    finally:
+        for number in ours:
+            signal.signal(number, signal.SIG_IGN)
 
 
 class Served:
@@ -24,6 +40,7 @@ class Served:
         environment: the server's environment.
         directory: the directory of its store.
         words: what stands after `kvs serve`, its address and directory apart; an address among them counts.
+        must_listen: wait until it listens; else nothing is waited for, and it has no `address`.
 
     Raises:
         AssertionError: it ended, or said nothing, instead of listening.
@@ -32,24 +49,34 @@ class Served:
     """
 
     def __init__(
-        self, command: Sequence[str], environment: Mapping[str, str], directory: Path, words: Sequence[str] = ()
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        directory: Path,
+        words: Sequence[str] = (),
+        *,
+        must_listen: bool = True,
     ) -> None:
         address = [] if "--addr" in words or "KVS_ADDR" in environment else ["--addr", "127.0.0.1:0"]
         self.directory = directory
         self.words = [*command, "serve", *address, "--dir", str(directory), *words]
-        self.process = subprocess.Popen(
-            self.words,
-            env=dict(environment),
-            cwd=directory.parent,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
+        with _signals_heard():
+            self.process = subprocess.Popen(
+                self.words,
+                env=dict(environment),
+                cwd=directory.parent,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+            )
         self._said = b""
         self._is_over = False
         self._changed = threading.Condition()
         self._reader = threading.Thread(target=self._read, name="served-stderr", daemon=True)
         self._reader.start()
+        self.address = ""
+        if not must_listen:
+            return
         try:
             self.address = self.wait_to_say(LISTENING)[1].decode()
         except BaseException:
@@ -185,7 +212,12 @@ class Serve:
         self._served: list[Served] = []
 
     def __call__(
-        self, *words: str, directory: Path | None = None, env: Mapping[str, str] | None = None, prefix: str = ""
+        self,
+        *words: str,
+        directory: Path | None = None,
+        env: Mapping[str, str] | None = None,
+        prefix: str = "",
+        must_listen: bool = True,
     ) -> Served:
         """Start `kvs serve` with these words and return it when it listens.
 
@@ -194,12 +226,13 @@ class Serve:
             directory: its store; the same for every server of a test unless told otherwise.
             env: variables to set for it.
             prefix: a program to start it with, such as "nohup".
+            must_listen: as Served.
         """
         __tracebackhide__ = True
         self._transcript.append("$ kvs serve " + " ".join(words))
-        served = Served(
-            [*prefix.split(), *self._command], self._environment | dict(env or {}), directory or self.directory, words
-        )
+        command = [*prefix.split(), *self._command]
+        environment = self._environment | dict(env or {})
+        served = Served(command, environment, directory or self.directory, words, must_listen=must_listen)
         self._served.append(served)
         return served
 
