@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from kvs.engines.sqlite import SqliteEngine
     from kvs.log.options import SyncMode
     from kvs.log.store import LogEngine
+    from kvs.net.client import KvsClient
     from kvs.pool.base import ThreadPool
     from kvs.pool.executor import ExecutorThreadPool
     from kvs.pool.naive import NaiveThreadPool
@@ -59,6 +60,7 @@ __all__ = [
     "InvalidKeyError",
     "InvalidValueError",
     "KeyNotFoundError",
+    "KvsClient",
     "KvsError",
     "LogEngine",
     "MemoryEngine",
@@ -81,6 +83,7 @@ __all__ = [
 ]
 
 _HOMES: Final = {
+    "KvsClient": "kvs.net.client",
     "LogEngine": "kvs.log.store",
     "SqliteEngine": "kvs.engines.sqlite",
     "ThreadPool": "kvs.pool.base",

@@ -1,0 +1,1 @@
+"""The network: connections, the server in three designs, and the client."""
