@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     import ssl
 
 RECEIVE_BYTES: Final = 16 * 1024
-RECEIVE_MOST_BYTES: Final = 1024 * 1024
+RECEIVE_MORE_BYTES: Final = 256 * 1024
+"""How much is received at once: of a command that has begun already more, for it is a long one."""
 JOIN_BYTES: Final = 256 * 1024
 """Up to here replies are put together for one send; beyond it, copying costs more than another system call."""
 
@@ -23,7 +24,7 @@ class Channel:
         connection: the conversation.
         fd: the socket's descriptor.
         mask: what the poller watches it for.
-        mark: where writes are gathered: how many replies were unsent when this turn's first one came; else None.
+        mark: how many replies were unsent when it joined this turn; None when it did not.
         has_ended: the client will send nothing more, or nothing more is wanted of it.
         is_working: a command of it is in the pool.
         is_late: it has a deadline for the command that has arrived in part,
@@ -75,7 +76,7 @@ class Channel:
         """
         connection = self.connection
         try:
-            data = self._recv(max(RECEIVE_BYTES, min(connection.decoder.missing_bytes, RECEIVE_MOST_BYTES)))
+            data = self._recv(RECEIVE_BYTES if connection.decoder.is_between else RECEIVE_MORE_BYTES)
         except BlockingIOError:
             return
         if data:

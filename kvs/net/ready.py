@@ -65,4 +65,4 @@ class Ready(Loop):
     def _take_back(self, channel: Channel, _reply: bytes) -> None:
         """See to a channel that a worker had."""
         channel.is_working = False
-        self._settle_safely(channel)
+        self._join_turn(channel)
