@@ -5,6 +5,7 @@ import threading
 import time
 from collections import deque
 from functools import partial
+from itertools import count
 
 import pytest
 from support.child import run_program
@@ -12,6 +13,7 @@ from support.pools import (
     DEADLINE_S,
     GRACE_S,
     Call,
+    Pause,
     Stop,
     every_pool,
     hasty,
@@ -164,7 +166,6 @@ def test_two_jobs_may_shut_their_pool_down(pool_name: str) -> None:
 @hasty()
 def test_shutdown_races_spawn(pool_name: str) -> None:
     """While two threads spawn, a third shuts down: each job either runs, or its spawn() raised PoolClosedError."""
-
     for _ in range(25):
         race_shutdown(make(pool_name, 2))
 
@@ -187,6 +188,30 @@ def race_shutdown(pool: "kvs.ThreadPool") -> None:
     for call in calls:
         call.finish()
     assert ran_by_then == sorted(taken)
+
+
+@every_pool
+def test_shutdown_between_two_steps_of_spawn(pool_name: str) -> None:
+    """A shutdown() that comes between any two steps of a spawn() waits for its job, or spawn() raises."""
+    for line in count(1):
+        ran, taken, pause, pool = threading.Event(), threading.Event(), Pause(line), make(pool_name, 1)
+        spawn = Call(partial(spawn_stopping, pool, ran, taken, pause))
+        assert pause.reached.wait(DEADLINE_S)
+        shutdown = Call(pool.shutdown)
+        shutdown.is_waiting()  # it is done, or spawn() stopped with the lock in its hand
+        pause.go_on.set()
+        spawn.finish()
+        shutdown.finish()
+        assert ran.is_set() == taken.is_set()
+        if pause.is_past:
+            break
+
+
+def spawn_stopping(pool: "kvs.ThreadPool", ran: threading.Event, taken: threading.Event, pause: Pause) -> None:
+    """Spawn a job, stopping on the way; note if the pool took it."""
+    with contextlib.suppress(kvs.PoolClosedError):
+        pause.trace(partial(pool.spawn, ran.set))
+        taken.set()
 
 
 @every_pool

@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
+from types import FrameType
 from typing import Final
 
 import pytest
@@ -61,6 +62,51 @@ class Call:
             pytest.fail(f"{self._call} had not returned after {DEADLINE_S:.0f} s")
         if self._error is not None:
             raise self._error
+
+
+class Pause:
+    """Stops a thread before one line of the package under test, until it is told to go on. So a race is forced.
+
+    Args:
+        line: which of the lines that the thread runs, counted from 1.
+    """
+
+    def __init__(self, line: int) -> None:
+        self._left = line
+        self.reached, self.go_on = threading.Event(), threading.Event()
+        self.is_past = False  # a traced call has ended before it got to that line
+
+    def __call__(self, frame: FrameType, event: str, _arg: object) -> "Pause | None":
+        """Count lines; a trace function, such as debuggers use."""
+        if not frame.f_globals.get("__name__", "").startswith("kvs."):
+            return None
+        if event == "line":
+            self._left -= 1
+            if self._left == 0:
+                self.reached.set()
+                self.go_on.wait(DEADLINE_S)
+        return self
+
+    def trace(self, call: Callable[[], object]) -> None:
+        """Make a call in this thread, stopping there if it gets that far."""
+        usual = sys.gettrace()
+        sys.settrace(self)
+        try:
+            call()
+        finally:
+            sys.settrace(usual)
+            self.is_past = not self.reached.is_set()
+            self.reached.set()
+
+    @contextlib.contextmanager
+    def in_new_threads(self) -> Iterator[None]:
+        """Stop a thread that is started meanwhile."""
+        usual = threading.gettrace()
+        threading.settrace(self)
+        try:
+            yield
+        finally:
+            threading.settrace(usual)
 
 
 def make(pool_name: str, threads: int) -> "kvs.ThreadPool":
