@@ -125,6 +125,7 @@ def kvs_command(
     ctx: typer.Context,
     version: Annotated[bool, typer.Option("--version", "-V", help="Print the version and exit.")] = False,
     directory: Annotated[str | None, typer.Option("--dir", metavar="DIR", help="As after a command.")] = None,
+    address: Annotated[str | None, typer.Option("--addr", metavar="HOST:PORT", help="As after a command.")] = None,
 ) -> None:
     """A key-value store that survives crashes: set, get and remove keys in a directory."""
     if version:
@@ -132,6 +133,8 @@ def kvs_command(
         raise typer.Exit
     if directory is not None:
         os.environ["KVS_DIR"] = directory  # where every command looks for it
+    if address is not None:
+        os.environ["KVS_ADDR"] = address
     if ctx.invoked_subcommand is None:
         typer.echo(ctx.get_help())
         raise typer.Exit(2)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from kvs.cli.directory import held_interrupts
-from kvs.cli.table import figures, put_figures
+from kvs.cli.table import put_figures, stats_figures
 from kvs.cli.text import InputError, put_line, show
 from kvs.cli.words import split_words
 from kvs.engine import Engine
@@ -97,7 +97,7 @@ class Session:
         put_line(str(len(self._store)).encode())
 
     def _stats(self) -> None:
-        put_figures(figures(self._store.stats()))
+        put_figures(stats_figures(self._store.stats()))
 
     def _compact(self) -> None:
         self._store.compact()

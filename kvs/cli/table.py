@@ -7,6 +7,7 @@ from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from kvs.cli.text import put_line
+from kvs.engine import EngineStats
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -15,6 +16,13 @@ if TYPE_CHECKING:
 def figures(of: "DataclassInstance") -> dict[str, Any]:
     """Return the fields of a dataclass by name, in their order; a dataclass within one is figures within figures."""
     return {field.name: _plain(getattr(of, field.name)) for field in fields(of)}
+
+
+def stats_figures(stats: EngineStats) -> dict[str, Any]:
+    """Return an engine's figures by name; those that a server adds in `details` stand among the others."""
+    rows = figures(stats)
+    rows.update(rows.pop("details", {}))
+    return rows
 
 
 def _plain(value: Any) -> Any:

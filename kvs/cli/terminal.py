@@ -50,13 +50,16 @@ def history_path() -> str:
     return os.path.abspath(os.path.expanduser(os.environ.get("KVS_HISTORY") or os.path.join(state, "kvs", "history")))
 
 
-def ask() -> bytes | None:
+def ask(prompt: str = PROMPT) -> bytes | None:
     """Return the next line that the person types, or None at Ctrl-D.
+
+    Args:
+        prompt: what stands before it.
 
     Raises:
         KeyboardInterrupt: Ctrl-C, which is to clear the line.
     """
     try:
-        return os.fsencode(input(PROMPT))
+        return os.fsencode(input(prompt))
     except EOFError:
         return None

@@ -65,7 +65,7 @@ class Caller:
         most: int,
     ) -> None:
         self._timeout_s = timeout_s
-        self._password = None if password is None else password.encode()
+        self._password = None if password is None else password.encode("utf-8", "surrogateescape")
         self._has_transactions = False  # as far as we know
         self._dialer = Dialer(address, connect_timeout_s, ca_file)
         self.wires = Wires(self._open, most)
@@ -145,7 +145,7 @@ class Caller:
             raise
         if isinstance(reply, RemoteError):
             wire.close()
-            raise _without(self._password.decode(), reply)
+            raise _without(self._password.decode("utf-8", "backslashreplace"), reply)
         return wire
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 import typer
 
-from kvs.cli.directory import DEFAULT_DIRECTORY, Directory, open_existing
+from kvs.cli.directory import DEFAULT_DIRECTORY, Address, Directory, open_existing
 from kvs.cli.files import opened_target
 from kvs.cli.progress import shown_progress
 from kvs.cli.rows.formats import Codec, FormatOption, codec_for
@@ -19,13 +19,14 @@ def run(
     file: Annotated[str, typer.Argument(metavar="[FILE]", help="The file; - is stdout.", show_default=False)] = "-",
     form: FormatOption = None,
     directory: Directory = DEFAULT_DIRECTORY,
+    address: Address = None,
 ) -> None:
     """Write all pairs to FILE in key order, as `kvs import` reads them.
 
     FILE is replaced when all of it is written, not before.
     """
     codec = codec_for(file, form)
-    with open_existing(directory) as store:
+    with open_existing(directory, address) as store:
         if file == "-":
             warn(f"exported {counted(_write_all(store, codec, put), 'pair')}")
             return

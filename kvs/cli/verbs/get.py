@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from kvs.cli.command import Hex
-from kvs.cli.directory import DEFAULT_DIRECTORY, Directory, open_to_read
+from kvs.cli.directory import DEFAULT_DIRECTORY, Address, Directory, open_to_read
 from kvs.cli.text import from_argument, put, put_line
 
 
@@ -15,10 +15,11 @@ def run(
     raw: Annotated[bool, typer.Option("--raw", help="Print the value without a line end after it.")] = False,
     is_hex: Hex = False,
     directory: Directory = DEFAULT_DIRECTORY,
+    address: Address = None,
 ) -> None:
     """Print the value of KEY, or "Key not found"."""
     raw_key = from_argument(key, is_hex=is_hex)
-    with open_to_read(directory) as store:
+    with open_to_read(directory, address) as store:
         value = store.get(raw_key)
     if value is None:
         put_line(b"Key not found")

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from kvs.cli.directory import DEFAULT_DIRECTORY, Directory, held_interrupts, open_to_write
+from kvs.cli.directory import DEFAULT_DIRECTORY, Address, Directory, held_interrupts, open_to_write
 from kvs.cli.files import opened_source
 from kvs.cli.progress import shown_progress
 from kvs.cli.rows.formats import FormatOption, codec_for
@@ -13,7 +13,7 @@ from kvs.cli.rows.reading import Reading
 from kvs.cli.text import counted, put_line
 
 
-def run(
+def run(  # noqa: PLR0913, PLR0917  # a command's options are its arguments
     file: Annotated[str, typer.Argument(metavar="FILE", help="The file; - is stdin.", show_default=False)],
     form: FormatOption = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out malformed lines, and count them.")] = False,
@@ -24,6 +24,7 @@ def run(
         typer.Option(help="When writes reach the disk itself.", show_default=False),
     ] = None,
     directory: Directory = DEFAULT_DIRECTORY,
+    address: Address = None,
 ) -> None:
     r"""Store the pairs of FILE: tab-separated, comma-separated or JSON lines.
 
@@ -35,6 +36,8 @@ def run(
 
     jsonl: {"key": "k", "value": "v"} on each line; "key_hex" and "value_hex" for what is not UTF-8.
     """
+    if address is not None and sync is not None:
+        raise typer.BadParameter("the server decides when writes reach the disk", param_hint="'--sync'")
     codec = codec_for(file, form)
     options = {} if sync is None else {"sync": sync}
     stored = 0
@@ -45,7 +48,7 @@ def run(
         rows = Reading("stdin" if file == "-" else file, source, codec, progress)
         if not skip_bad:
             rows.validate()
-        with open_to_write(directory, **options) as store:
+        with open_to_write(directory, address, **options) as store:
             for pairs in rows.batches(batch):
                 with held_interrupts():
                     store.write(pairs)

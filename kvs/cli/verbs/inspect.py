@@ -14,7 +14,7 @@ from kvs.cli.anatomy.heading import as_json, heading
 from kvs.cli.anatomy.hexdump import Span, draw
 from kvs.cli.anatomy.survey import State, Survey, data_files, read_bytes
 from kvs.cli.command import Json
-from kvs.cli.directory import DEFAULT_DIRECTORY, Directory
+from kvs.cli.directory import DEFAULT_DIRECTORY, Directory, NoAddress
 from kvs.cli.text import counted, put_line
 from kvs.errors import StoreMissingError
 from kvs.log import marker
@@ -33,6 +33,7 @@ def run(
     full: Annotated[bool, typer.Option("--full", help="Long keys and values in full.")] = False,
     is_json: Json = False,
     directory: Directory = DEFAULT_DIRECTORY,
+    _address: NoAddress = None,
 ) -> None:
     """Show the log's bytes record by record, each field named, and whether the record counts.
 

@@ -3,24 +3,24 @@
 import io
 import sys
 
-from kvs.cli.directory import DEFAULT_DIRECTORY, Directory, open_to_write
+from kvs.cli.directory import DEFAULT_DIRECTORY, Address, Directory, open_to_write
 from kvs.cli.session import NOTE, Session
-from kvs.cli.terminal import ask, line_editing
+from kvs.cli.terminal import PROMPT, ask, line_editing
 from kvs.cli.text import InputError, put_line, warn
 from kvs.errors import KvsError
 
 
-def run(directory: Directory = DEFAULT_DIRECTORY) -> None:
+def run(directory: Directory = DEFAULT_DIRECTORY, address: Address = None) -> None:
     """Read commands from the terminal, or from a script on stdin; help lists them.
 
     Errors go to stderr and the session goes on.
     """
-    with open_to_write(directory) as store:
+    with open_to_write(directory, address) as store:
         session = Session(store)
         if sys.stdin is None:
             return
         if sys.stdin.isatty() and sys.stdout is not None and sys.stdout.isatty():
-            _talk(session)
+            _talk(session, PROMPT if address is None else f"kvs {address}> ")
         else:
             for line in sys.stdin.buffer:
                 _carry_out(session, line)
@@ -29,7 +29,7 @@ def run(directory: Directory = DEFAULT_DIRECTORY) -> None:
                     break
 
 
-def _talk(session: Session) -> None:
+def _talk(session: Session, prompt: str) -> None:
     """Ask for lines until the session is over. Ctrl-C clears the line, or stops the command that runs."""
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="surrogateescape")  # any bytes may be pasted
@@ -38,7 +38,7 @@ def _talk(session: Session) -> None:
         while not session.is_over:
             try:
                 sys.stdout.flush()
-                line = ask()
+                line = ask(prompt)
                 if line is None:
                     put_line(b"")
                     return

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from kvs.cli.command import Json
-from kvs.cli.directory import DEFAULT_DIRECTORY, Directory
+from kvs.cli.directory import DEFAULT_DIRECTORY, Directory, NoAddress
 from kvs.cli.progress import shown_progress
 from kvs.cli.table import figures, put_figures
 from kvs.log.backup import restore
@@ -15,6 +15,7 @@ def run(
     src: Annotated[str, typer.Argument(metavar="SRC", help="The directory of the backup.", show_default=False)],
     is_json: Json = False,
     directory: Directory = DEFAULT_DIRECTORY,
+    _address: NoAddress = None,
 ) -> None:
     """Make the store in DIR from the backup in SRC. A store that is there already is never touched."""
     with shown_progress("restoring") as progress:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from kvs.cli.command import Hex
-from kvs.cli.directory import DEFAULT_DIRECTORY, Directory, held_interrupts, open_to_write
+from kvs.cli.directory import DEFAULT_DIRECTORY, Address, Directory, held_interrupts, open_to_write
 from kvs.cli.text import from_argument
 
 
@@ -17,6 +17,7 @@ def run(
     file: Annotated[str | None, typer.Option("--file", metavar="F", help="Read the value from this file.")] = None,
     is_hex: Hex = False,
     directory: Directory = DEFAULT_DIRECTORY,
+    address: Address = None,
 ) -> None:
     """Store VALUE under KEY.
 
@@ -26,7 +27,7 @@ def run(
         ctx.fail("Missing argument 'VALUE'." if value is None else "Give VALUE or --file, not both.")
     raw_key = from_argument(key, is_hex=is_hex)
     raw_value = _read(value, file, is_hex=is_hex)
-    with held_interrupts(), open_to_write(directory) as store:
+    with held_interrupts(), open_to_write(directory, address) as store:
         store.set(raw_key, raw_value)
 
 
