@@ -9,6 +9,7 @@ import kvs
 from kvs import catalog
 from kvs.engine import Engine
 from kvs.errors import KvsError
+from kvs.memory import MemoryEngine
 from kvs.net.address import Address, is_loopback, parse_address
 from kvs.net.options import ServerOptions
 from kvs.net.process import Plan
@@ -84,7 +85,7 @@ def settle(wishes: Wishes) -> Plan:
     context = None if wishes.tls_cert is None else server_context(wishes.tls_cert, wishes.tls_key or "")
     return Plan(
         version=kvs.__version__,
-        place=os.path.abspath(wishes.directory),
+        place="memory" if wishes.engine == MemoryEngine.name else os.path.abspath(wishes.directory),
         open_engine=partial(_open, wishes),
         make_pool=partial(catalog.pool, wishes.pool, wishes.threads),
         listen=partial(_listen, wishes, options, context),

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from kvs.cli.text import counted
 from kvs.engine import Engine
 from kvs.net.address import Address
 from kvs.net.logs import ALWAYS
@@ -86,7 +87,7 @@ def live(plan: Plan, environment: Mapping[str, str]) -> None:
         announcer.info("kvs %s", plan.version)
         pidfile = stack.enter_context(PidFile(plan.pidfile)) if plan.pidfile else None
         engine = stack.enter_context(plan.open_engine())
-        announcer.info("engine %s, %s keys, in %s", engine.name, f"{len(engine):,}", plan.place)
+        announcer.info("engine %s, %s, in %s", engine.name, counted(len(engine), "key"), plan.place)
         pool = stack.enter_context(plan.make_pool())
         server = stack.enter_context(plan.listen(engine, pool))
         vitals = Vitals(server.service)

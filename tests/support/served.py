@@ -39,7 +39,7 @@ class Served:
         command: the words that start the command line under test, as `Target.command`.
         environment: the server's environment.
         directory: the directory of its store.
-        words: what stands after `kvs serve`, its address and directory apart; an address among them counts.
+        words: what stands after `kvs serve`; its address and directory are ours unless words or variables name them.
         must_listen: wait until it listens; else nothing is waited for, and it has no `address`.
 
     Raises:
@@ -58,8 +58,9 @@ class Served:
         must_listen: bool = True,
     ) -> None:
         address = [] if "--addr" in words or "KVS_ADDR" in environment else ["--addr", "127.0.0.1:0"]
+        place = [] if "--dir" in words or "KVS_DIR" in environment else ["--dir", str(directory)]
         self.directory = directory
-        self.words = [*command, "serve", *address, "--dir", str(directory), *words]
+        self.words = [*command, "serve", *address, *place, *words]
         with _signals_heard():
             self.process = subprocess.Popen(
                 self.words,
