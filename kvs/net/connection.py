@@ -235,8 +235,11 @@ class Connection:
             raise CommandError("Authentication required.", "NOAUTH")
         if command is None:
             raise unknown(args)
+        command = command.meant(args)
         if not command.takes(len(args)):
             raise wrong_arity(command.name)
+        if command.alone and self.queue is not None:
+            raise CommandError("Command not allowed inside a transaction")
         return command
 
     def carry_out(self, command: Command, args: list[bytes]) -> bytes:

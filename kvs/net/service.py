@@ -144,4 +144,5 @@ class Service:
 def _is_quick(command: Command, *, is_threaded: bool) -> bool:
     """Tell whether a command may run just as it comes, once its connection is trusted and in no transaction."""
     one_step = not (command.is_write or len(command.keys.of([b""] * 9)) > 1)
-    return not command.may_block and not command.at_once and (one_step or not is_threaded)
+    is_plain = not (command.may_block or command.at_once or command.parts)
+    return is_plain and (one_step or not is_threaded)

@@ -3,11 +3,12 @@
 Source: the fields are those that Redis's own COMMAND INFO reports, so that clients can be told them.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from kvs.errors import KvsError
+from kvs.resp.frame import array, simple
 
 Run: TypeAlias = Callable[[Any, list[bytes]], bytes]
 """What a command does: takes the connection and the words, returns the reply's bytes."""
@@ -76,6 +77,9 @@ class Command:
         may_block: it can take long, so a loop does not run it in place.
         before_auth: who has not given the password may use it, too.
         at_once: within MULTI it is carried out, not queued.
+        alone: within MULTI it is refused.
+        usage: the words behind its name, as a person would be told: "key value [NX | XX] [GET]".
+        parts: its subcommands by their names, where it is but the first word of these.
     """
 
     name: str
@@ -87,10 +91,26 @@ class Command:
     may_block: bool = False
     before_auth: bool = False
     at_once: bool = False
+    alone: bool = False
+    usage: str = ""
+    parts: Mapping[bytes, "Command"] = field(default_factory=dict)
 
     def takes(self, words: int) -> bool:
         """Tell whether the command can have so many words."""
         return words == self.arity or 0 < -self.arity <= words
+
+    def meant(self, args: Sequence[bytes]) -> "Command":
+        """Return the subcommand that the second word names, or the command itself where it has none.
+
+        Raises:
+            CommandError: there is no such subcommand.
+        """
+        if not self.parts or len(args) < 2:
+            return self
+        part = self.parts.get(args[1].lower())
+        if part is None:
+            raise CommandError(f"unknown subcommand '{_shown(args[1][:LONGEST_SHOWN])}'. Try {self.name.upper()} HELP.")
+        return part
 
     @property
     def summary(self) -> str:
@@ -105,6 +125,7 @@ class Command:
             "readonly": self.keys.first > 0 and not self.is_write,
             "fast": not self.may_block,
             "no_auth": self.before_auth,
+            "no_multi": self.alone,
         }
         return [name for name, is_set in named.items() if is_set]
 
@@ -116,6 +137,27 @@ def command(name: str, arity: int, group: str, **facts: Any) -> Callable[[Run], 
         return Command(name, arity, run, group, **facts)
 
     return make
+
+
+def container(name: str, group: str, *parts: Command) -> Command:
+    """Make a command of which the second word tells what it does; a subcommand's name is "client|id"."""
+    by_word = {part.name.partition("|")[2].encode(): part for part in parts}
+    lines = [f"{name.upper()} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"]
+    for part in parts:
+        lines += [f"{part.name.partition('|')[2].upper()} {part.usage}".rstrip(), f"    {part.summary}"]
+    lines += ["HELP", "    Print this help."]
+
+    @command(f"{name}|help", 2, group)
+    def help_(_connection: Any, _args: list[bytes]) -> bytes:
+        """Tell which subcommands there are."""
+        return array([simple(line) for line in lines])
+
+    def run(connection: Any, args: list[bytes]) -> bytes:
+        return chosen.meant(args).run(connection, args)
+
+    run.__doc__ = f"Has subcommands, see {name.upper()} HELP."
+    chosen = Command(name, -2, run, group, parts=by_word | {b"help": help_})
+    return chosen
 
 
 def unknown(args: Sequence[bytes]) -> CommandError:

@@ -9,6 +9,8 @@ Layout: a frame is a line, of a mark, some text, CR and LF; some marks announce 
     $-1\r\n                          null (RESP2)              _\r\n   (RESP3)
     *2\r\n ...                       array of so many frames
     *4\r\n ...                       map as an array (RESP2)   %2\r\n  of so many pairs (RESP3)
+    *2\r\n ...                       set as an array (RESP2)   ~2\r\n  of so many frames (RESP3)
+    $5\r\nhello\r\n                  text as bulk (RESP2)      =9\r\ntxt:hello\r\n (RESP3)
 
 A command is an array of bulk strings. Source: the Redis serialization protocol specification, versions 2 and 3.
 """
@@ -41,6 +43,15 @@ def integer(number: int) -> bytes:
     return b":%d\r\n" % number
 
 
+def simple(text: str) -> bytes:
+    r"""Return a simple string: a line without CR and LF in it.
+
+    >>> simple("none")
+    b'+none\r\n'
+    """
+    return b"+%b\r\n" % text.encode()
+
+
 def bulk(value: bytes) -> bytes:
     r"""Return a bulk string reply.
 
@@ -59,13 +70,32 @@ def array(frames: Sequence[bytes]) -> bytes:
     return b"*%d\r\n%b" % (len(frames), b"".join(frames))
 
 
-def error(text: str, code: str = "ERR") -> bytes:
+def set_of(frames: Sequence[bytes], protocol: int) -> bytes:
+    r"""Return a set of frames that are encoded already.
+
+    >>> set_of([integer(1)], 2), set_of([integer(1)], 3)
+    (b'*1\r\n:1\r\n', b'~1\r\n:1\r\n')
+    """
+    return (b"~" if protocol == 3 else b"*") + array(frames)[1:]
+
+
+def text(value: str, protocol: int) -> bytes:
+    r"""Return a text that is meant for people, of any number of lines.
+
+    >>> text("hello", 2), text("hello", 3)
+    (b'$5\r\nhello\r\n', b'=9\r\ntxt:hello\r\n')
+    """
+    raw = value.encode("utf-8", "backslashreplace")
+    return b"=%d\r\ntxt:%b\r\n" % (len(raw) + 4, raw) if protocol == 3 else bulk(raw)
+
+
+def error(message: str, code: str = "ERR") -> bytes:
     r"""Return an error reply: one line, whatever the text holds.
 
     >>> error("no such\nkey")
     b'-ERR no such key\r\n'
     """
-    line = " ".join(f"{code} {text}".splitlines())
+    line = " ".join(f"{code} {message}".splitlines())
     return b"-%b\r\n" % line.encode("utf-8", "backslashreplace")
 
 

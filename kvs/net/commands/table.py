@@ -3,13 +3,16 @@
 from collections.abc import Iterator
 from typing import Final
 
-from kvs.net.commands import strings, talk
+from kvs.net.commands import keys, keyspace, lifetimes, strings, talk, transactions
 from kvs.resp.command import Command
+
+_GROUPS: Final = (strings, keys, keyspace, lifetimes, transactions, talk)
 
 
 def _all() -> Iterator[Command]:
-    for module in (strings, talk):
-        yield from (each for each in vars(module).values() if isinstance(each, Command))
+    """Yield every command; a subcommand is reached through the one that it belongs to."""
+    for module in _GROUPS:
+        yield from (each for each in vars(module).values() if isinstance(each, Command) and "|" not in each.name)
 
 
 BY_NAME: Final = {each.name: each for each in sorted(_all(), key=lambda each: each.name)}
