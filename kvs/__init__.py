@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from kvs.log.options import SyncMode
     from kvs.log.store import LogEngine
     from kvs.net.client import KvsClient
+    from kvs.net.options import ServerOptions
+    from kvs.net.server import KvsServer
     from kvs.pool.base import ThreadPool
     from kvs.pool.executor import ExecutorThreadPool
     from kvs.pool.naive import NaiveThreadPool
@@ -62,12 +64,14 @@ __all__ = [
     "KeyNotFoundError",
     "KvsClient",
     "KvsError",
+    "KvsServer",
     "LogEngine",
     "MemoryEngine",
     "NaiveThreadPool",
     "PoolClosedError",
     "ProtocolError",
     "RemoteError",
+    "ServerOptions",
     "SharedQueueThreadPool",
     "SqliteEngine",
     "StorageError",
@@ -84,6 +88,8 @@ __all__ = [
 
 _HOMES: Final = {
     "KvsClient": "kvs.net.client",
+    "KvsServer": "kvs.net.server",
+    "ServerOptions": "kvs.net.options",
     "LogEngine": "kvs.log.store",
     "SqliteEngine": "kvs.engines.sqlite",
     "ThreadPool": "kvs.pool.base",

@@ -111,6 +111,8 @@ class Jobs:
             if self._tls is not None:
                 sock = self._encrypt(self._tls, sock)
                 connection.close_soon = partial(_stop_reading, sock)
+                sock.settimeout(self._service.options.frame_timeout_s)
+                sock.do_handshake()
             self._talk(sock, connection)
         except TimeoutError:
             self._service.counts.overdue += 1
@@ -124,18 +126,16 @@ class Jobs:
                 self._sockets.discard(sock)
                 self._all_gone.notify_all()
 
-    def _encrypt(self, tls: "ssl.SSLContext", sock: socket.socket) -> socket.socket:
-        """Return the socket that takes this one's place, the hands shaken.
+    def _encrypt(self, tls: "ssl.SSLContext", sock: socket.socket) -> "ssl.SSLSocket":
+        """Return the encrypted socket that takes this one's place; the hands are still to be shaken.
 
         Raises:
-            OSError: the client does not speak TLS; TimeoutError: it takes too long over it.
+            OSError: the client is gone already.
         """
         encrypted = tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
         with self._lock:
             self._sockets.discard(sock)
             self._sockets.add(encrypted)
-        encrypted.settimeout(self._service.options.frame_timeout_s)
-        encrypted.do_handshake()
         return encrypted
 
     def _talk(self, sock: socket.socket, connection: Connection) -> None:
@@ -174,6 +174,9 @@ class Jobs:
 
 
 def _stop_reading(sock: socket.socket) -> None:
-    """Let the job that reads this socket find its end."""
+    """Let the job that reads this socket find its end.
+
+    The plain socket's own shutdown: that of an encrypted one would have the last replies sent unencrypted.
+    """
     with contextlib.suppress(OSError):
-        sock.shutdown(socket.SHUT_RD)
+        socket.socket.shutdown(sock, socket.SHUT_RD)

@@ -295,16 +295,21 @@ class Loop:
                 refuse(sock)
                 sock.close()
             else:
-                self._take_on(sock, peer, host)
+                try:
+                    self._take_on(sock, peer, host)
+                except OSError:  # it is gone again, before it was here
+                    sock.close()
 
     def _take_on(self, sock: socket.socket, peer: str, host: str) -> None:
-        """Begin a conversation."""
+        """Begin a conversation.
+
+        Raises:
+            OSError: the client is gone already.
+        """
+        if self._tls is not None:
+            sock = self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
         connection = Connection(self._service, peer, host, since=time.time(), defers=self.defers)
-        if self._tls is None:
-            channel = Channel(sock, connection)
-        else:
-            wrapped = self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
-            channel = TlsChannel(wrapped, connection)
+        channel = Channel(sock, connection) if self._tls is None else TlsChannel(sock, connection)
         connection.close_soon = partial(self._kill_soon, channel)
         self._service.add(connection)
         self._channels[channel.fd] = channel

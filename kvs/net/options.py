@@ -1,5 +1,6 @@
 """ServerOptions: the limits that keep one client from hurting the others."""
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,10 +35,10 @@ class ServerOptions:
 
     def __post_init__(self) -> None:
         for name in ("max_clients", "frame_timeout_s", "send_timeout_s", "max_reply_bytes", "max_stranger_bytes"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} is above 0, not {getattr(self, name)!r}")
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is a number above 0, not {getattr(self, name)!r}")
         for name in ("idle_timeout_s", "drain_timeout_s"):
-            if not getattr(self, name) >= 0:
+            if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is 0 or more, not {getattr(self, name)!r}")
         if self.password == "":
             raise ValueError("the password is empty; leave it away to ask for none")

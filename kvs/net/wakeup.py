@@ -43,8 +43,9 @@ class Wakeup:
                 pass
 
     def close(self) -> None:
-        """Close both ends."""
-        for fd in (self.fd, self._writer):
-            with contextlib.suppress(OSError):
-                os.close(fd)
+        """Close both ends. They are forgotten first: a signal meanwhile must not write into another's file."""
+        fds = (self.fd, self._writer)
         self.fd = self._writer = -1
+        for fd in fds:
+            if fd >= 0:
+                os.close(fd)
