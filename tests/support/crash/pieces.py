@@ -115,6 +115,13 @@ def _kills(number: int, came: Came) -> None:
     came.violations = told["violations"]
 
 
+def _wire_kills(number: int, came: Came) -> None:
+    with tempfile.TemporaryDirectory() as root:
+        told = child("wire_kills", f"{root}/store", number, 60, 8)
+    came.counts = {"kills of a server": told["kills"], "writes acknowledged over the wire": told["acknowledged"]}
+    came.violations = told["violations"]
+
+
 def _real(number: int, came: Came) -> None:
     with tempfile.TemporaryDirectory() as root:
         told = child("real", root, number // 3, MODES[number % 3])
@@ -129,6 +136,7 @@ KINDS: Final[dict[str, Callable[[int, Came], None]]] = {
     "machine": _machine,
     "planted": _planted,
     "kills": _kills,
+    "wire kills": _wire_kills,
     "real": _real,
 }
 
