@@ -17,7 +17,6 @@ from typing import Final, TypeAlias
 from kvs.errors import DisconnectedError, RemoteError
 from kvs.net.address import Address
 from kvs.net.dial import Dialer
-from kvs.net.wire import Wire
 from kvs.net.wires import Wires
 from kvs.resp.frame import encode_command
 from kvs.resp.value import Reply
@@ -32,7 +31,7 @@ READS: Final = frozenset(
 """What changes nothing, so that asking twice is as good as asking once."""
 
 PATIENT: Final = frozenset(b"SAVE KVS.COMPACT FLUSHALL FLUSHDB".split())
-"""What takes the time that it takes. A server that died meanwhile is noticed all the same: by TCP, within hours."""
+"""What takes the time that it takes. A host that dies meanwhile is noticed all the same, by TCP, in a few minutes."""
 
 BINDING: Final = frozenset(
     b"MULTI EXEC DISCARD WATCH UNWATCH SELECT HELLO AUTH RESET QUIT CLIENT MONITOR SUBSCRIBE PSUBSCRIBE".split()
@@ -47,8 +46,8 @@ class Caller:
         address: the server's.
         timeout_s: how long the server may be silent, in mid-command.
         connect_timeout_s: how long a connection may take to stand.
-        password: sent first on each connection; None for none.
-        ca_file: certificates to believe, for an address that begins with tls.
+        password: shown first on each connection; None for none.
+        ca_file: certificates to believe, for an address that begins with "tls:".
         most: connections at once.
 
     Threads: any.
@@ -65,10 +64,8 @@ class Caller:
         most: int,
     ) -> None:
         self._timeout_s = timeout_s
-        self._password = None if password is None else password.encode("utf-8", "surrogateescape")
         self._has_transactions = False  # as far as we know
-        self._dialer = Dialer(address, connect_timeout_s, ca_file)
-        self.wires = Wires(self._open, most)
+        self.wires = Wires(Dialer(address, connect_timeout_s, ca_file=ca_file, password=password).dial, most)
 
     def call(self, words: Sequence[Word]) -> Reply:
         """Send one command and return its reply; an error reply is raised.
@@ -133,21 +130,6 @@ class Caller:
                     wire.is_sound = wire.is_sound and not is_binding
                     return replies
 
-    def _open(self) -> Wire:
-        """Return a new connection, and show the password on it."""
-        wire = self._dialer.dial()
-        if self._password is None:
-            return wire
-        try:
-            (reply,) = wire.exchange(encode_command([b"AUTH", self._password]), 1, timeout_s=self._timeout_s)
-        except BaseException:
-            wire.close()
-            raise
-        if isinstance(reply, RemoteError):
-            wire.close()
-            raise _without(self._password.decode("utf-8", "backslashreplace"), reply)
-        return wire
-
 
 def _raise_first(replies: list[Reply]) -> list[Reply]:
     """Return the replies, unless one of them is an error."""
@@ -166,8 +148,3 @@ def _encode(word: Word) -> bytes:
     if isinstance(word, int):
         return b"%d" % word
     raise TypeError(f"a word of a command is bytes, str or int, not {type(word).__name__}")
-
-
-def _without(secret: str, error: RemoteError) -> RemoteError:
-    """Return a server's error, without its words where they repeat the secret: some quote what they do not know."""
-    return RemoteError(f"{error.code} the password was refused") if secret in str(error) else error

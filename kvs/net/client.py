@@ -17,7 +17,7 @@ from kvs.errors import KeyNotFoundError
 from kvs.net.address import parse_address
 from kvs.net.batches import batch_commands
 from kvs.net.caller import Caller, Word
-from kvs.net.expect import expect, expect_ok, expect_results
+from kvs.net.expect import expect, expect_ok, expect_pairs, expect_results
 from kvs.net.pages import FIRST_PAGE, LARGEST_PAGE, Bounds, bounds_of, next_size
 from kvs.net.pipeline import Pipeline
 from kvs.net.remotestats import RemoteStats, read_stats
@@ -201,10 +201,10 @@ class KvsClient(Engine):
             flat = self._page(bounds, size if limit is None else min(size, limit))
             if not flat:
                 return
-            pairs = list(zip(flat[::2], flat[1::2], strict=True))
-            yield from pairs
-            limit = None if limit is None else max(0, limit - len(pairs))
-            size = next_size(size, len(pairs), sum(map(len, flat)))
+            count = expect_pairs(flat)
+            yield from zip(flat[::2], flat[1::2], strict=True)
+            limit = None if limit is None else max(0, limit - count)
+            size = next_size(size, count, sum(map(len, flat)))
             bounds = bounds.after(flat[-2])
 
     def _page(self, bounds: Bounds, size: int, *options: bytes) -> list[bytes]:

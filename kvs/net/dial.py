@@ -1,16 +1,20 @@
-"""Dialer: from an address to a connection, plain or encrypted."""
+"""Dialer: from an address to a connection that can be used, encrypted and with the password said where that is due."""
 
 import socket
 import time
 from errno import ECONNREFUSED
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from kvs.errors import DisconnectedError
+from kvs.errors import DisconnectedError, RemoteError
 from kvs.net.address import Address
 from kvs.net.wire import Wire
+from kvs.resp.frame import encode_command
 
 if TYPE_CHECKING:
     import ssl
+
+KEEPALIVE_S: Final = 60
+"""After so many seconds of silence the system asks whether the other host is still there."""
 
 
 class Dialer:
@@ -21,14 +25,16 @@ class Dialer:
         timeout_s: within how many seconds a connection has to stand, encryption included. Looking up a name is left to
             the system, which has its own idea of patience.
         ca_file: a file of the certificates to believe, in PEM; None for those that the system believes.
+        password: what to say to a server that asks for one; None for nothing.
 
     Threads: any.
     """
 
-    def __init__(self, address: Address, timeout_s: float, ca_file: str | None = None) -> None:
+    def __init__(self, address: Address, timeout_s: float, *, ca_file: str | None, password: str | None) -> None:
         self._address = address
         self._timeout_s = timeout_s
         self._ca_file = ca_file
+        self._password = password
         self._context: ssl.SSLContext | None = None  # made once, for reading the certificates takes time
 
     def dial(self) -> Wire:
@@ -36,12 +42,32 @@ class Dialer:
 
         Raises:
             DisconnectedError: the server is not there, too slow, or not the one that its certificate should show.
+            RemoteError: the password is refused, or none is asked for.
         """
+        wire = self._reach()
+        if self._password is None:
+            return wire
+        try:
+            self._say_password(wire, self._password)
+        except BaseException:
+            wire.close()
+            raise
+        return wire
+
+    def _say_password(self, wire: Wire, password: str) -> None:
+        """Say the password; an error says nothing of it."""
+        request = encode_command([b"AUTH", password.encode("utf-8", "surrogateescape")])
+        (reply,) = wire.exchange(request, 1, timeout_s=self._timeout_s)
+        if isinstance(reply, RemoteError):
+            raise _without(password, reply)
+
+    def _reach(self) -> Wire:
+        """Return a new connection on which nothing was said yet."""
         until = time.monotonic() + self._timeout_s
         talk: socket.socket | None = None
         try:
             talk = self._connect()
-            talk.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            _notice_death(talk)
             if self._address.is_tls:
                 return self._encrypted(talk, until)
             return Wire(talk, str(self._address), (BlockingIOError,))
@@ -90,7 +116,20 @@ class Dialer:
         return DisconnectedError(str(self._address), reason, "unreachable")
 
 
+def _notice_death(talk: socket.socket) -> None:
+    """Have the system probe a silent connection: a host that lost its power never says that it is gone."""
+    talk.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_KEEPIDLE") and talk.family != socket.AF_UNIX:
+        talk.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_S)
+
+
 def _reason(error: OSError | UnicodeError) -> str:
     """Say in words why there is no connection."""
     doubt = getattr(error, "verify_message", None)
     return f"its certificate is not believed: {doubt}" if doubt else getattr(error, "strerror", None) or str(error)
+
+
+def _without(secret: str, error: RemoteError) -> RemoteError:
+    """Return a server's error, without its words where they repeat the secret: some quote what they do not know."""
+    shown = secret.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return RemoteError(f"{error.code} the password was refused") if shown in str(error) else error

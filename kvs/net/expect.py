@@ -34,6 +34,17 @@ def expect_ok(reply: Reply) -> None:
         raise ProtocolError(f"expected OK, found {_shown(reply)}")
 
 
+def expect_pairs(flat: list[bytes]) -> int:
+    """Return how many pairs there are in a list of keys and values in turn.
+
+    Raises:
+        ProtocolError: a value is missing.
+    """
+    if len(flat) % 2:
+        raise ProtocolError(f"expected keys and values in pairs, found {len(flat):,} in all")
+    return len(flat) // 2
+
+
 def expect_results(reply: Reply, count: int) -> None:
     """See that EXEC carried out so many commands, and each without an error.
 
