@@ -86,7 +86,7 @@ class Service:
     ) -> None:
         self.engine = engine
         self.staged = Staged(engine) if gathers else None
-        self.space: Engine = self.staged or engine
+        self.space: Engine = engine if self.staged is None else self.staged  # an empty one is false
         self.commands = commands
         self.quick = {name: each for name, each in commands.items() if _is_quick(each, is_threaded=is_threaded)}
         self.options = options
