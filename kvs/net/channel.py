@@ -28,7 +28,9 @@ class Channel:
         has_ended: the client will send nothing more, or nothing more is wanted of it.
         is_working: a command of it is in the pool.
         is_late: it has a deadline for the command that has arrived in part,
-        renewed_at_bytes: which was last renewed when so much of it was there.
+        renewed_at_commands: which was last renewed when so many commands were answered,
+        renewed_at_bytes: and so much of it was there.
+        idle_at_commands: how many commands were answered when its time to be idle was last begun.
         is_over: closed.
 
     Threads: one at a time.
@@ -40,12 +42,14 @@ class Channel:
         "connection",
         "fd",
         "has_ended",
+        "idle_at_commands",
         "is_late",
         "is_over",
         "is_working",
         "mark",
         "mask",
         "renewed_at_bytes",
+        "renewed_at_commands",
         "socket",
     )
 
@@ -58,7 +62,9 @@ class Channel:
         self.has_ended = False
         self.is_working = False
         self.is_late = False
+        self.renewed_at_commands = 0
         self.renewed_at_bytes = 0
+        self.idle_at_commands = 0
         self.is_over = False
         self._recv: Callable[[int], bytes] = sock.recv
         self._send: Callable[[bytes | memoryview], int] = sock.send

@@ -3,7 +3,7 @@
 import logging
 import threading
 
-from kvs.errors import KvsError, PoolClosedError
+from kvs.errors import KvsError
 from kvs.net.service import Service
 from kvs.pool.base import ThreadPool
 
@@ -32,7 +32,7 @@ class Compaction:
             self._service.is_compacting = True
         try:
             self._pool.spawn(self._run)
-        except PoolClosedError:
+        except RuntimeError:  # the pool is closed, or there is no thread to be had
             self._service.is_compacting = False
 
     def _run(self) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import logging
 import os
+import resource
 import socket
 import stat
 from typing import Final
@@ -15,7 +16,10 @@ logger = logging.getLogger(__name__)
 
 BACKLOG: Final = 1024
 FULL: Final = b"-ERR max number of clients reached\r\n"
+KEPT_FDS: Final = 32
+"""So many descriptors are the store's: without one it could begin no new segment, and every write would fail."""
 _SHORTAGE: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+_MISUSE: Final = {errno.EBADF, errno.EINVAL, errno.ENOTSOCK, errno.EOPNOTSUPP}
 
 
 class NoRoomError(Exception):
@@ -45,6 +49,7 @@ class Listener:
         self.fd = self.socket.fileno()
         self.address = address if address.path else Address(address.host, self.socket.getsockname()[1])
         self._inode = os.stat(address.path).st_ino if address.path else None
+        self._first_kept_fd = _first_kept_fd()
         self._keep_spare()
 
     def accept(self) -> tuple[socket.socket, str, str] | None:
@@ -62,6 +67,8 @@ class Listener:
                 if error.errno in _SHORTAGE:
                     self._turn_away()
                     raise NoRoomError from error
+                if error.errno in _MISUSE:
+                    raise
                 continue  # that one client is gone again
             sock.setblocking(False)
             if self.address.path:
@@ -70,6 +77,13 @@ class Listener:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             host = f"[{place[0]}]" if ":" in place[0] else place[0]
             return sock, f"{host}:{place[1]}", host
+
+    def has_room(self, sock: socket.socket) -> bool:
+        """Tell whether a client can be taken on without using up the descriptors that are kept for the store.
+
+        The system gives out the lowest number that is free: so the number says how many are taken.
+        """
+        return sock.fileno() < self._first_kept_fd
 
     def _keep_spare(self) -> None:
         """Hold a descriptor back, so that there is one to tell a client with that there are none."""
@@ -98,6 +112,13 @@ class Listener:
             with contextlib.suppress(OSError):
                 if os.stat(self.address.path).st_ino == self._inode:
                     os.unlink(self.address.path)
+
+
+def _first_kept_fd() -> int:
+    """Return the number of the first descriptor that no client gets."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    most = limit if limit != resource.RLIM_INFINITY else 1 << 30
+    return most - min(KEPT_FDS, most // 4)
 
 
 def refuse(sock: socket.socket) -> None:

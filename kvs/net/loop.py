@@ -18,7 +18,6 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from kvs.errors import PoolClosedError
 from kvs.net.channel import Channel, TlsChannel
 from kvs.net.compaction import Compaction
 from kvs.net.connection import Connection, error_reply
@@ -158,6 +157,8 @@ class Loop:
                 self._drop(channel)
         except OSError:
             self._drop(channel)
+        except Exception as error:  # noqa: BLE001  # it has to stay with this one connection
+            self._give_up(channel, error)
 
     def _join_turn(self, channel: Channel) -> None:
         """Note that a connection is to be answered at the end of the turn."""
@@ -182,6 +183,8 @@ class Loop:
                         self._settle(channel)
                 except OSError:
                     self._drop(channel)
+                except Exception as error:  # noqa: BLE001  # as in `_serve`
+                    self._give_up(channel, error)
 
     def _commit(self, staged: Staged, joined: list[Channel]) -> None:
         """Write what was staged; when that fails, everybody's answer is the error."""
@@ -224,27 +227,44 @@ class Loop:
         """Set what the poller watches a socket for, and until when it has to be done."""
         connection = channel.connection
         mask = 0 if connection.is_held or channel.has_ended or connection.is_closing else READ
-        if not is_sent:
+        is_read = mask == READ
+        if is_sent:
+            self._sends.end(channel)
+        else:
             mask |= WRITE
             self._sends.begin(channel, self._now_s)
         if mask != channel.mask:
             channel.mask = mask
             self._poller.modify(channel.fd, mask)
-        decoder = connection.decoder
-        if decoder.is_between and channel.is_ready:
-            channel.is_late = False
+        if not is_read or (connection.decoder.is_between and channel.is_ready):
+            channel.is_late = False  # nothing is awaited of the client, or nothing would be heard now
             self._frames.end(channel)
-        elif not channel.is_late or decoder.pending_bytes >= channel.renewed_at_bytes + RENEWAL_BYTES:
+        else:
+            self._limit_frame(channel)
+
+    def _limit_frame(self, channel: Channel) -> None:
+        """Give the command that has arrived in part its time; again if it is another one, or has come a good deal on.
+
+        A client that sends many commands in one stream is always in the middle of one.
+        """
+        commands, pending_bytes = channel.connection.commands, channel.connection.decoder.pending_bytes
+        is_new = not channel.is_late or commands != channel.renewed_at_commands
+        if is_new or pending_bytes >= channel.renewed_at_bytes + RENEWAL_BYTES:
             channel.is_late = True
-            channel.renewed_at_bytes = decoder.pending_bytes
+            channel.renewed_at_commands, channel.renewed_at_bytes = commands, pending_bytes
             self._frames.renew(channel, self._now_s)
+
+    def _give_up(self, channel: Channel, error: Exception) -> None:
+        """Drop a connection over an error that nobody foresaw, such as too little memory. The others go on."""
+        logger.error("%s: given up", channel.connection.peer, exc_info=error)
+        self._drop(channel)
 
     def _drop(self, channel: Channel) -> None:
         """Close a connection, and forget it."""
         if channel.is_over:
             return
         del self._channels[channel.fd]
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, KeyError):
             self._poller.unregister(channel.fd)
         for deadlines in (self._frames, self._sends, self._idles):
             deadlines.end(channel)
@@ -256,7 +276,7 @@ class Loop:
         """Have the connection's work done by the pool."""
         try:
             self._pool.spawn(partial(self._do, channel))
-        except PoolClosedError:
+        except RuntimeError:  # the pool is closed, or there is no thread to be had
             self._do(channel)
 
     def _do(self, channel: Channel) -> None:
@@ -290,7 +310,7 @@ class Loop:
             if arrived is None:
                 return
             sock, peer, host = arrived
-            if len(self._channels) >= self._service.options.max_clients:
+            if len(self._channels) >= self._service.options.max_clients or not self._listener.has_room(sock):
                 self._service.counts.rejected += 1
                 refuse(sock)
                 sock.close()
@@ -306,10 +326,9 @@ class Loop:
         Raises:
             OSError: the client is gone already.
         """
-        if self._tls is not None:
-            sock = self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+        tls = self._tls and self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
         connection = Connection(self._service, peer, host, since=time.time(), defers=self.defers)
-        channel = Channel(sock, connection) if self._tls is None else TlsChannel(sock, connection)
+        channel = TlsChannel(tls, connection) if tls else Channel(sock, connection)
         connection.close_soon = partial(self._kill_soon, channel)
         self._service.add(connection)
         self._channels[channel.fd] = channel
@@ -334,15 +353,32 @@ class Loop:
     def _look_at_clock(self) -> None:
         """Close the connections whose time is over, and accept again after a pause."""
         now_s = self._now_s
-        for channel in [*self._frames.expire(now_s), *self._sends.expire(now_s)]:
-            logger.info("%s: not done in time; closed", channel.connection.peer)
-            self._service.counts.overdue += 1
-            self._drop(channel)
+        for deadlines in (self._frames, self._sends):
+            for channel in deadlines.expire(now_s):
+                if channel.is_working:
+                    deadlines.begin(channel, now_s)  # it waits for us
+                    continue
+                logger.info("%s: not done in time; closed", channel.connection.peer)
+                self._service.counts.overdue += 1
+                self._drop(channel)
         for channel in self._idles.expire(now_s):
-            self._drop(channel)
+            self._end_idleness(channel)
         if self._accept_at_s is not None and now_s >= self._accept_at_s:
             self._accept_at_s = None
             self._poller.modify(self._listener.fd, READ)
+
+    def _end_idleness(self, channel: Channel) -> None:
+        """Close a connection on which nothing happened since its time began; if something did, begin it again.
+
+        So nothing is to be noted as it happens, and a connection is closed after once to twice the time.
+        """
+        connection = channel.connection
+        is_busy = channel.is_working or channel.is_late or connection.out or connection.waiting
+        if is_busy or connection.commands != channel.idle_at_commands:
+            channel.idle_at_commands = connection.commands
+            self._idles.begin(channel, self._now_s)
+        else:
+            self._drop(channel)
 
     # The end.
 

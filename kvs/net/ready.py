@@ -7,14 +7,23 @@
 So a connection that is idle holds no worker, and one connection is never served by two at once. On a build without a
 GIL commands of different clients run at the same time; with one, the hand-off costs more than it brings, see
 docs/protocol.md.
+
+A worker that gives a channel back and the loop that wants its end must not miss each other:
+    1. The worker sees that nothing is left to be seen to.
+    2. The loop notes that the channel is to end, and sees that a worker has it: the worker will notice.
+    3. The worker gives it back, and nobody ever looks at it again.
+Therefore the worker looks once more after it has given the channel back: one of the two sees what the other did.
 """
 
+import contextlib
+import logging
 from functools import partial
 
-from kvs.errors import PoolClosedError
 from kvs.net.channel import Channel
 from kvs.net.loop import Loop
 from kvs.net.poller import READ, WRITE
+
+logger = logging.getLogger(__name__)
 
 
 class Ready(Loop):
@@ -29,40 +38,70 @@ class Ready(Loop):
     def _serve(self, channel: Channel, event: int) -> None:
         """Give a socket that is ready to the pool."""
         if channel.is_working:
-            return  # an error on a socket that a worker has: it will notice
-        if event & WRITE or not channel.mask & READ:
+            # It hung up. The worker will notice; told to us again and again, it would keep us busy until then.
+            with contextlib.suppress(OSError, KeyError):
+                self._poller.unregister(channel.fd)
+            return
+        may_read = bool(channel.mask & READ and event & ~WRITE)
+        if not (may_read or event & WRITE):
             super()._serve(channel, event)
             return
+        if event & WRITE:
+            self._sends.end(channel)  # it takes something again
         channel.is_working = True
         channel.mask = 0
-        self._poller.modify(channel.fd, 0)
+        job = partial(self._serve_in_pool, channel, may_read=may_read)
         try:
-            self._pool.spawn(partial(self._serve_in_pool, channel))
-        except PoolClosedError:
-            self._serve_in_pool(channel)
+            self._poller.modify(channel.fd, 0)
+            self._pool.spawn(job)
+        except OSError:  # it hung up, and is not watched any more
+            channel.is_working = False
+            self._drop(channel)
+        except RuntimeError:  # the pool is closed, or there is no thread to be had
+            job()
 
-    def _serve_in_pool(self, channel: Channel) -> None:
+    def _serve_in_pool(self, channel: Channel, *, may_read: bool) -> None:
         """Take what arrived, answer it, and give the channel back. In a thread of the pool."""
         connection = channel.connection
+        is_sent = False
         try:
-            channel.receive()
+            if may_read:
+                channel.receive()
             is_sent = channel.send()
+            while is_sent and connection.waiting:  # held back until its replies were taken
+                connection.proceed()
+                is_sent = channel.send()
         except OSError:
             channel.has_ended = True
-            is_sent = False
-        if (
-            is_sent
-            and connection.decoder.is_between
-            and not (connection.waiting or channel.is_late or channel.has_ended or connection.is_closing)
-        ):
-            channel.is_working = False
-            channel.mask = READ
-            self._poller.modify(channel.fd, READ)  # from here on another worker may have it
+        except Exception:  # it has to stay with this one connection
+            logger.exception("%s: given up", connection.peer)
+            channel.has_ended = True
+            connection.hang_up()
+        needs_care = channel.is_late or channel.has_ended or connection.is_closing
+        if is_sent and connection.decoder.is_between and not needs_care:
+            self._give_back(channel)
         else:
             self._done.append((channel, b""))
             self.wakeup.wake()
+
+    def _give_back(self, channel: Channel) -> None:
+        """Have the socket watched again. From then on another worker may have the channel."""
+        channel.mask = READ
+        channel.is_working = False
+        try:
+            self._poller.modify(channel.fd, READ)
+        except OSError:  # it hung up, and is not watched any more
+            channel.has_ended = True
+        if channel.has_ended or channel.connection.is_closing:
+            self._kill_soon(channel)
 
     def _take_back(self, channel: Channel, _reply: bytes) -> None:
         """See to a channel that a worker had."""
         channel.is_working = False
         self._join_turn(channel)
+
+    def _kill(self, channel: Channel) -> None:
+        """Close a connection: at once, or when the worker that has it is done."""
+        channel.connection.is_closing = True
+        if not channel.is_working:
+            super()._kill(channel)
