@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 RECEIVE_BYTES: Final = 16 * 1024
 RECEIVE_MORE_BYTES: Final = 256 * 1024
 """How much is received at once: of a command that has begun already more, for it is a long one."""
+RENEWAL_BYTES: Final = 64 * 1024
+"""So much more of a command renews its deadline: a large value on a slow line arrives, one byte a minute does not."""
 JOIN_BYTES: Final = 256 * 1024
 """Up to here replies are put together for one send; beyond it, copying costs more than another system call."""
 

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from kvs.errors import PoolClosedError
-from kvs.net.channel import RECEIVE_BYTES
+from kvs.net.channel import RECEIVE_BYTES, RENEWAL_BYTES
 from kvs.net.compaction import Compaction
 from kvs.net.connection import Connection
 from kvs.net.listener import Listener, NoRoomError, refuse
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 NO_ROOM_PAUSE_S: Final = 0.1
+CUT_OFF_S: Final = 1.0
+"""How long a stop waits for a job whose connection was cut."""
 
 
 class Jobs:
@@ -86,31 +88,46 @@ class Jobs:
         """Give every client that waits to the pool."""
         try:
             while (arrived := self._listener.accept()) is not None:
-                sock, peer, host = arrived
-                if len(self._sockets) >= self._service.options.max_clients:
-                    self._service.counts.rejected += 1
-                    refuse(sock)
-                    sock.close()
-                    continue
-                with self._lock:
-                    self._sockets.add(sock)
-                self._pool.spawn(partial(self._converse, sock, peer, host))
+                self._take_on(*arrived)
         except NoRoomError:
             self._service.counts.rejected += 1
             logger.warning("out of file descriptors: a client was turned away")
             time.sleep(NO_ROOM_PAUSE_S)  # or the next turn would try in vain
-        except PoolClosedError:
-            self.wakeup.stop_soon()
+
+    def _take_on(self, sock: socket.socket, peer: str, host: str) -> None:
+        """Give a client to the pool, or send it away."""
+        is_full = len(self._sockets) >= self._service.options.max_clients or not self._listener.has_room(sock)
+        if not is_full:
+            with self._lock:
+                self._sockets.add(sock)
+            try:
+                self._pool.spawn(partial(self._converse, sock, peer, host))
+            except PoolClosedError:
+                self.wakeup.stop_soon()
+            except RuntimeError as error:  # no thread to be had
+                logger.warning("a client was turned away: %s", error)
+            else:
+                return
+            self._let_go(sock)
+        self._service.counts.rejected += 1
+        refuse(sock)
+        sock.close()
+
+    def _let_go(self, sock: socket.socket) -> None:
+        """A socket is of no concern to a stop any more."""
+        with self._lock:
+            self._sockets.discard(sock)
+            self._all_gone.notify_all()
 
     def _converse(self, sock: socket.socket, peer: str, host: str) -> None:
         """Serve one client from its first byte to its last."""
         connection = Connection(self._service, peer, host, since=time.time())
-        connection.close_soon = partial(_stop_reading, sock)
+        connection.close_soon = partial(_hang_up_soon, connection, sock)
         self._service.add(connection)
         try:
             if self._tls is not None:
                 sock = self._encrypt(self._tls, sock)
-                connection.close_soon = partial(_stop_reading, sock)
+                connection.close_soon = partial(_hang_up_soon, connection, sock)
                 sock.settimeout(self._service.options.frame_timeout_s)
                 sock.do_handshake()
             self._talk(sock, connection)
@@ -122,9 +139,7 @@ class Jobs:
         finally:
             connection.close()
             sock.close()
-            with self._lock:
-                self._sockets.discard(sock)
-                self._all_gone.notify_all()
+            self._let_go(sock)
 
     def _encrypt(self, tls: "ssl.SSLContext", sock: socket.socket) -> "ssl.SSLSocket":
         """Return the encrypted socket that takes this one's place; the hands are still to be shaken.
@@ -145,9 +160,9 @@ class Jobs:
             OSError: the connection broke; TimeoutError: the client took too long.
         """
         options, counts = self._service.options, self._service.counts
+        patience = _Patience(connection)
         while not connection.is_closing:
-            is_between = connection.decoder.is_between
-            sock.settimeout((options.idle_timeout_s or None) if is_between else options.frame_timeout_s)
+            sock.settimeout(patience.seconds())
             data = sock.recv(RECEIVE_BYTES)
             if not data:
                 return
@@ -155,11 +170,13 @@ class Jobs:
             connection.receive(data)
             sock.settimeout(options.send_timeout_s)
             while connection.out:
-                whole = b"".join(connection.out)
+                whole = memoryview(b"".join(connection.out))
                 connection.out.clear()
                 connection.out_bytes = 0
-                sock.sendall(whole)
-                counts.sent_bytes += len(whole)
+                while whole:  # sendall would want all of it taken within the time, however much it is
+                    size = sock.send(whole)
+                    counts.sent_bytes += size
+                    whole = whole[size:]
                 connection.proceed()  # with more than one may wait for, the rest was held back
 
     def _drain(self) -> None:
@@ -171,6 +188,48 @@ class Jobs:
             for sock in self._sockets:
                 with contextlib.suppress(OSError):
                     sock.shutdown(socket.SHUT_RDWR)
+            self._all_gone.wait_for(lambda: not self._sockets, CUT_OFF_S)
+
+
+class _Patience:
+    """How long one client is waited for.
+
+    Args:
+        connection: the conversation with it.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._options = connection.service.options
+        self._until_s = 0.0
+        self._commands = -1  # how many were answered when the time of the one that is arriving began,
+        self._bytes = 0  # and how much of it was there
+
+    def seconds(self) -> float | None:
+        """Return how long to wait for the next bytes, in seconds; None for as long as it takes.
+
+        A command that has begun has a time in which it must come whole; see ServerOptions.
+
+        Raises:
+            TimeoutError: it is over.
+        """
+        commands, decoder = self._connection.commands, self._connection.decoder
+        if decoder.is_between:
+            self._commands = -1
+            return self._options.idle_timeout_s or None
+        now_s = time.monotonic()
+        if commands != self._commands or decoder.pending_bytes >= self._bytes + RENEWAL_BYTES:
+            self._commands, self._bytes = commands, decoder.pending_bytes
+            self._until_s = now_s + self._options.frame_timeout_s
+        if now_s >= self._until_s:
+            raise TimeoutError
+        return self._until_s - now_s
+
+
+def _hang_up_soon(connection: Connection, sock: socket.socket) -> None:
+    """Let the job that has this connection end it, when the command that runs is answered. From any thread."""
+    connection.is_closing = True
+    _stop_reading(sock)
 
 
 def _stop_reading(sock: socket.socket) -> None:

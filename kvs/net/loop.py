@@ -18,7 +18,7 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from kvs.net.channel import Channel, TlsChannel
+from kvs.net.channel import RENEWAL_BYTES, Channel, TlsChannel
 from kvs.net.compaction import Compaction
 from kvs.net.connection import Connection, error_reply
 from kvs.net.deadlines import Deadlines
@@ -37,8 +37,6 @@ logger = logging.getLogger(__name__)
 GATHERED_BYTES: Final = 8 * 1024 * 1024
 """A turn whose changes are more than this is ended early."""
 ACCEPTED_A_TURN: Final = 64
-RENEWAL_BYTES: Final = 64 * 1024
-"""So much more of a command renews its deadline: a large value on a slow line arrives, one byte a minute does not."""
 NO_ROOM_PAUSE_S: Final = 0.1
 """How long nobody is accepted after the system was out of descriptors: else every turn would try in vain."""
 
