@@ -129,6 +129,14 @@ class Command:
         }
         return [name for name, is_set in named.items() if is_set]
 
+    @property
+    def categories(self) -> list[str]:
+        """Its categories, by Redis's names."""
+        of_group = {"generic": "keyspace", "server": "admin", "transactions": "transaction"}
+        access = "@write" if self.is_write else "@read"
+        kinds = [access] if self.keys.first or self.is_write else []
+        return [*kinds, f"@{of_group.get(self.group, self.group)}", "@slow" if self.may_block else "@fast"]
+
 
 def command(name: str, arity: int, group: str, **facts: Any) -> Callable[[Run], Command]:
     """Make a command of the function below; see Command for the arguments."""
@@ -139,8 +147,15 @@ def command(name: str, arity: int, group: str, **facts: Any) -> Callable[[Run], 
     return make
 
 
-def container(name: str, group: str, *parts: Command) -> Command:
-    """Make a command of which the second word tells what it does; a subcommand's name is "client|id"."""
+def container(name: str, group: str, *parts: Command, bare: Run | None = None) -> Command:
+    """Make a command of which the second word tells what it does; a subcommand's name is "client|id".
+
+    Args:
+        name: in lower case.
+        group: as for Command.
+        parts: the subcommands.
+        bare: what it does without a second word; None where it needs one.
+    """
     by_word = {part.name.partition("|")[2].encode(): part for part in parts}
     lines = [f"{name.upper()} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"]
     for part in parts:
@@ -152,12 +167,11 @@ def container(name: str, group: str, *parts: Command) -> Command:
         """Tell which subcommands there are."""
         return array([simple(line) for line in lines])
 
-    def run(connection: Any, args: list[bytes]) -> bytes:
-        return chosen.meant(args).run(connection, args)
+    def run(_connection: Any, _args: list[bytes]) -> bytes:
+        """Do what the second word says."""
+        raise wrong_arity(name)
 
-    run.__doc__ = f"Has subcommands, see {name.upper()} HELP."
-    chosen = Command(name, -2, run, group, parts=by_word | {b"help": help_})
-    return chosen
+    return Command(name, -1 if bare else -2, bare or run, group, parts=by_word | {b"help": help_})
 
 
 def unknown(args: Sequence[bytes]) -> CommandError:

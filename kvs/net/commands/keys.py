@@ -2,7 +2,8 @@
 
 from typing import Final
 
-from kvs.net.commands.strings import drop, put
+from kvs.net.commands.changes import change_all, drop, put
+from kvs.net.commands.words import number_of, wrong_syntax
 from kvs.net.connection import Connection
 from kvs.resp import frame
 from kvs.resp.command import ALL_KEYS, ONE_KEY, TWO_KEYS, CommandError, Keys, command, container
@@ -18,9 +19,7 @@ def _remove(connection: Connection, args: list[bytes]) -> bytes:
         return ONE if drop(connection, args[1]) else ZERO
     space = connection.space
     present = [key for key in dict.fromkeys(args[1:]) if key in space]
-    space.write([(key, None) for key in present])
-    for key in present:
-        connection.service.watches.touch(key)
+    change_all(connection, [(key, None) for key in present])
     return frame.integer(len(present))
 
 
@@ -83,9 +82,7 @@ def _move(connection: Connection, key: bytes, new_key: bytes) -> None:
         raise CommandError("no such key")
     if key == new_key:
         return
-    connection.space.write([(key, None), (new_key, value)])
-    connection.service.watches.touch(key)
-    connection.service.watches.touch(new_key)
+    change_all(connection, [(key, None), (new_key, value)])
 
 
 @command("copy", -3, "generic", keys=TWO_KEYS, is_write=True, usage="source destination [DB destination-db] [REPLACE]")
@@ -114,13 +111,11 @@ def _may_replace(words: list[bytes]) -> bool:
             is_forced = True
             del rest[0]
         elif rest[0] == b"db" and len(rest) > 1:
-            if frame.parse_integer(rest[1]) is None:
-                raise CommandError("value is not an integer or out of range")
-            if rest[1] != b"0":
+            if number_of(rest[1]) != 0:
                 raise CommandError("DB index is out of range")
             del rest[:2]
         else:
-            raise CommandError("syntax error")
+            raise wrong_syntax()
     return is_forced
 
 
@@ -128,9 +123,9 @@ def _may_replace(words: list[bytes]) -> bool:
 def memory_usage(connection: Connection, args: list[bytes]) -> bytes:
     """Return how many bytes a key and its value take, about; null for a key that there is not."""
     if len(args) not in {3, 5} or (len(args) == 5 and args[3].lower() != b"samples"):
-        raise CommandError("syntax error")
-    if len(args) == 5 and frame.parse_integer(args[4]) is None:
-        raise CommandError("value is not an integer or out of range")
+        raise wrong_syntax()
+    if len(args) == 5 and number_of(args[4]) < 0:
+        raise wrong_syntax()
     value = connection.space.get(args[2])
     if value is None:
         return frame.NULL[connection.protocol]

@@ -7,9 +7,10 @@ import random
 from dataclasses import dataclass
 from typing import Final
 
+from kvs.net.commands.changes import change_all
 from kvs.net.commands.longreply import LongReply
 from kvs.net.commands.pages import Range, page
-from kvs.net.commands.strings import number_of
+from kvs.net.commands.words import number_of, wrong_syntax
 from kvs.net.connection import Connection
 from kvs.net.glob import Glob
 from kvs.resp import frame
@@ -19,7 +20,6 @@ from kvs.resp.frame import OK
 MAX_COUNT: Final = 10_000
 """The most keys that one SCAN looks at, however many were asked for: COUNT is a wish."""
 _DEFAULT_COUNT: Final = 10
-_SYNTAX: Final = "syntax error"
 _EVERY_KEY: Final = b"*"
 
 
@@ -87,7 +87,7 @@ def _scan_wish(args: list[bytes]) -> _Wish:
     """
     wish = _Wish()
     if len(args) % 2:
-        raise CommandError(_SYNTAX)
+        raise wrong_syntax()
     for name, value in zip(args[2::2], args[3::2], strict=True):
         match name.lower():
             case b"match":
@@ -95,11 +95,11 @@ def _scan_wish(args: list[bytes]) -> _Wish:
             case b"count":
                 wish.count = min(number_of(value), MAX_COUNT)
                 if wish.count < 1:
-                    raise CommandError(_SYNTAX)
+                    raise wrong_syntax()
             case b"type":
                 wish.is_for_strings = value.lower() == b"string"
             case _:
-                raise CommandError(_SYNTAX)
+                raise wrong_syntax()
     return wish
 
 
@@ -131,14 +131,9 @@ def _flush(connection: Connection, args: list[bytes]) -> bytes:
     It runs where writes run, in the loop's own thread: what else would keep an INCR from being cut in two?
     """
     if len(args) > 2 or (len(args) == 2 and args[1].lower() not in {b"async", b"sync"}):
-        raise CommandError(_SYNTAX)
-    watches = connection.service.watches
+        raise wrong_syntax()
     with connection.service.lock_for_all():
-        present = list(connection.space)
-        connection.space.write([(key, None) for key in present])
-        if watches.is_any:
-            for key in present:
-                watches.touch(key)
+        change_all(connection, [(key, None) for key in connection.space])
     return OK
 
 
@@ -174,5 +169,5 @@ def _range_options(words: list[bytes]) -> tuple[int | None, set[bytes]]:
             raise CommandError("LIMIT is 0 or more")
         del rest[at : at + 2]
     if set(rest) - {b"reverse", b"keys"}:
-        raise CommandError(_SYNTAX)
+        raise wrong_syntax()
     return limit, set(rest)

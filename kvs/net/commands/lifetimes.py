@@ -1,14 +1,10 @@
 """Commands about a time to live, which no key has yet: asking for it is answered, setting it is refused."""
 
+from kvs.net.commands.words import no_lifetimes
 from kvs.net.connection import Connection
 from kvs.resp import frame
-from kvs.resp.command import ONE_KEY, CommandError, command
+from kvs.resp.command import ONE_KEY, command
 from kvs.resp.frame import ZERO
-
-
-def no_lifetimes() -> CommandError:
-    """Return the error for whoever wants a key to end by itself."""
-    return CommandError("a time to live is not supported: keys stay until they are removed")
 
 
 def _remaining(connection: Connection, args: list[bytes]) -> bytes:

@@ -3,10 +3,38 @@
 from collections.abc import Iterator
 from typing import Final
 
-from kvs.net.commands import keys, keyspace, lifetimes, strings, talk, transactions
+from kvs.net.commands import (
+    about,
+    admin,
+    clients,
+    config,
+    info,
+    keys,
+    keyspace,
+    lifetimes,
+    numbers,
+    slices,
+    strings,
+    talk,
+    transactions,
+)
 from kvs.resp.command import Command
 
-_GROUPS: Final = (strings, keys, keyspace, lifetimes, transactions, talk)
+_GROUPS: Final = (
+    strings,
+    numbers,
+    slices,
+    keys,
+    keyspace,
+    lifetimes,
+    transactions,
+    talk,
+    clients,
+    about,
+    config,
+    info,
+    admin,
+)
 
 
 def _all() -> Iterator[Command]:

@@ -13,6 +13,7 @@ Invariants:
 """
 
 from kvs.engine import Engine
+from kvs.net.commands.changes import touch_all
 from kvs.net.commands.longreply import LongReply
 from kvs.net.connection import Connection
 from kvs.net.staged import Staged
@@ -80,8 +81,7 @@ def _carry_out(connection: Connection, queue: list[tuple[Command, list[bytes]]])
         connection.space = outer
     changed = list(staged.changes)
     staged.commit()
-    for key in changed:
-        connection.service.watches.touch(key)
+    touch_all(connection, changed)
     return replies.whole()
 
 
