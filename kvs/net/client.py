@@ -13,12 +13,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, TypeVar, overload
 
 from kvs.engine import MAX_KEY_BYTES, Engine, Op, check_batch, check_key, check_type, check_value
-from kvs.errors import KeyNotFoundError
+from kvs.errors import KeyNotFoundError, RemoteError
 from kvs.net.address import parse_address
 from kvs.net.batches import batch_commands
 from kvs.net.caller import Caller, Word
 from kvs.net.expect import expect, expect_ok, expect_pairs, expect_results
-from kvs.net.pages import FIRST_PAGE, LARGEST_PAGE, Bounds, bounds_of, next_size
+from kvs.net.pages import FIRST_PAGE, LARGEST_PAGE, TOO_LARGE, Bounds, bounds_of, next_size
 from kvs.net.pipeline import Pipeline
 from kvs.net.remotestats import RemoteStats, read_stats
 from kvs.resp.value import Reply
@@ -170,7 +170,7 @@ class KvsClient(Engine):
         while bounds is not None:
             page = self._page(bounds, LARGEST_PAGE, b"KEYS")
             keys += page
-            bounds = bounds.after(page[-1]) if page else None
+            bounds = bounds.after(page[-1]) if len(page) == LARGEST_PAGE else None  # a short page is the last
         return iter(keys)
 
     def scan(
@@ -198,12 +198,19 @@ class KvsClient(Engine):
     def _walk(self, bounds: Bounds | None, limit: int | None) -> Iterator[tuple[bytes, bytes]]:
         size = FIRST_PAGE
         while bounds is not None and limit != 0:
-            flat = self._page(bounds, size if limit is None else min(size, limit))
-            if not flat:
-                return
+            asked = size if limit is None else min(size, limit)
+            try:
+                flat = self._page(bounds, asked)
+            except RemoteError as error:
+                if asked == 1 or TOO_LARGE not in str(error):
+                    raise
+                size = max(1, asked // 8)
+                continue
             count = expect_pairs(flat)
             yield from zip(flat[::2], flat[1::2], strict=True)
-            limit = None if limit is None else max(0, limit - count)
+            if count < asked:
+                return
+            limit = None if limit is None else limit - count
             size = next_size(size, count, sum(map(len, flat)))
             bounds = bounds.after(flat[-2])
 

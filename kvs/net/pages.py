@@ -11,11 +11,13 @@ from typing import Final
 from kvs.engine import MAX_KEY_BYTES
 from kvs.keyorder import successor_of_prefix
 
-FIRST_PAGE: Final = 64
+FIRST_PAGE: Final = 16
 LARGEST_PAGE: Final = 10_000
 PAGE_BYTES: Final = 512 * 1024
 """About so much is asked for at once, once it is known how large the pairs are."""
 _GROWTH: Final = 8
+TOO_LARGE: Final = "the reply would be larger than"
+"""What the server says of a page that it will not make, the values being what they are: smaller ones it will."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,8 @@ def bounds_of(start: bytes | None, stop: bytes | None, prefix: bytes | None, *, 
 def next_size(asked: int, found: int, found_bytes: int) -> int:
     """Return how many pairs to ask for after a page: up to 8 times as many, as long as it will not be too large.
 
-    >>> next_size(64, 64, 64 * 100), next_size(512, 512, 512 * 10_000), next_size(64, 64, 64 * 10_000_000)
-    (512, 52, 1)
+    >>> next_size(16, 16, 16 * 100), next_size(512, 512, 512 * 10_000), next_size(16, 16, 16 * 10_000_000)
+    (128, 52, 1)
     """
     fitting = PAGE_BYTES * found // max(found_bytes, 1)
     return max(1, min(asked * _GROWTH, LARGEST_PAGE, fitting))

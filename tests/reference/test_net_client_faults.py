@@ -477,7 +477,7 @@ def test_what_binds_a_connection_ends_with_it() -> None:
     ],
 )
 def test_the_password_is_in_no_message(refusal: bytes) -> None:
-    """A refused password is a RemoteError, whose words do not repeat it, whatever the server says; nor does any repr."""
+    """A refused password is a RemoteError, whose words never repeat it, whatever the server says; nor does any repr."""
     with (
         Scripted(lambda peer: peer.serve(lambda _: refusal)) as server,
         KvsClient(server.address, password="s3cret") as client,
