@@ -23,7 +23,7 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Any, Final, TypeAlias
 
-from kvs.engines.files import DATABASE, TEMPORARIES, TEMPORARY, WAL
+from kvs.engines.files import DATABASE, TEMPORARY, WAL
 from kvs.errors import StorageError
 from kvs.log.disk import Disk
 from kvs.log.options import SyncMode
@@ -57,8 +57,8 @@ _PRIMARY_CODE: Final = 0xFF
 
 def make(disk: Disk) -> None:
     """Make an empty database in a directory. It is there, durably, or it is not: it gets its name when it is done."""
-    for name in sorted({*TEMPORARIES} & {*disk.list()}):
-        disk.unlink(name)  # of one who was killed while making it
+    if WAL in disk.list():
+        disk.unlink(WAL)  # from an erasing that was interrupted; SQLite would believe it
     disk.write(TEMPORARY, [], sync=False)  # with the mode of our files, which SQLite passes on to its WAL
     database = Database(disk, "rw", "always", name=TEMPORARY)
     try:
@@ -90,11 +90,7 @@ def open_to_read(disk: Disk) -> "Database":
     While there are readers there is no owner, so nothing in the file moves, and SQLite needs no locks and no files for
     them. After a crash the last transactions are in the WAL alone; then SQLite has to read that, too.
     """
-    wal = os.path.join(disk.path, WAL)
-    try:
-        is_complete = os.path.getsize(wal) < _LEAST_WAL_BYTES
-    except OSError:
-        is_complete = True  # no WAL: the last owner has closed the store
+    is_complete = _size_of(os.path.join(disk.path, WAL)) < _LEAST_WAL_BYTES
     database = Database(disk, "ro&immutable=1" if is_complete else "ro&vfs=unix-none")
     try:
         database.row("SELECT 1 FROM pairs")
@@ -118,12 +114,13 @@ class Database:
     """
 
     def __init__(self, disk: Disk, mode: str, sync: SyncMode = "interval", *, name: str = DATABASE) -> None:
-        self._path = os.path.join(disk.path, name)
+        self._path = os.path.join(disk.path, name)  # as it was given to us, for messages
+        self._file = os.path.abspath(self._path)  # the same, wherever the program goes later
         self.has_failed_fsync = False
         """Once true, nobody knows what is durable, and writing on would be a lie; see WritesRefusedError."""
         try:
             self._connection = sqlite3.connect(
-                _uri(self._path, mode), uri=True, isolation_level=None, check_same_thread=False
+                _uri(self._file, mode), uri=True, isolation_level=None, check_same_thread=False
             )
         except sqlite3.Error as error:
             raise self._failure(error) from error
@@ -168,6 +165,10 @@ class Database:
         """Return the one number that an answer consists of."""
         row = self.row(sql)
         return int(row[0]) if row else 0
+
+    def disk_bytes(self) -> int:
+        """Return what the database and its WAL take."""
+        return _size_of(self._file) + _size_of(f"{self._file}-wal")
 
     @property
     def changes(self) -> int:
@@ -257,7 +258,17 @@ def _uri(path: str, mode: str) -> str:
     """Return the URI that names a file to SQLite, whatever bytes are in its name.
 
     >>> _uri("/tmp/a b?", "ro")
-    'file:/tmp/a%20b%3F?mode=ro'
+    'file:///tmp/a%20b%3F?mode=ro'
     """
-    plain = re.sub(rb"[^A-Za-z0-9/._-]", lambda found: b"%%%02X" % found[0][0], os.path.abspath(os.fsencode(path)))
-    return f"file:{plain.decode('ascii')}?mode={mode}"
+    plain = re.sub(rb"[^A-Za-z0-9/._-]", lambda found: b"%%%02X" % found[0][0], os.fsencode(path))
+    return f"file://{plain.decode('ascii')}?mode={mode}"
+
+
+def _size_of(path: str) -> int:
+    """Return the size of a file; of one that is not there, 0."""
+    try:
+        return os.path.getsize(path)
+    except FileNotFoundError:
+        return 0
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}") from error

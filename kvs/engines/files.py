@@ -21,9 +21,9 @@ VERSION: Final = 1
 DATABASE: Final = "kvs.sqlite3"
 WAL: Final = "kvs.sqlite3-wal"
 TEMPORARY: Final = "kvs.sqlite3.tmp"
-TEMPORARIES: Final = (TEMPORARY, "kvs.sqlite3.tmp-journal", "kvs.sqlite3.tmp-wal")
+_TEMPORARIES: Final = (TEMPORARY, f"{TEMPORARY}-journal", f"{TEMPORARY}-wal")
 
-_ERASING_ORDER: Final = (ENGINE_TEMPORARY, *TEMPORARIES, ENGINE, DATABASE, WAL)
+_ERASING_ORDER: Final = (ENGINE_TEMPORARY, *_TEMPORARIES, ENGINE, DATABASE, WAL)
 """The promise to be a store goes before the bytes, and the database before its log: what an interruption leaves is the
 store as it was, or no store. The other way round it could be the store as it was some time ago."""
 

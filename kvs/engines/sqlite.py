@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Final, Self, TypeVar, overload
 
 from kvs.engine import Engine, EngineStats, Op, check_batch, check_key, check_type, check_value
-from kvs.engines import files, opening
+from kvs.engines import opening
 from kvs.engines.database import Database
 from kvs.engines.scan import Scan
 from kvs.errors import KeyNotFoundError, StorageError, StoreClosedError, StoreMissingError, WritesRefusedError
@@ -102,7 +102,7 @@ class SqliteEngine(Engine):
             raise ValueError(f"flag is one of r, w, c, n, not {flag!r}")
         self._disk = disk
         self._options = options
-        self._lock = threading.Lock()  # guards every field below and what they refer to
+        self._lock = threading.Lock()  # guards every field below, the database, and what they refer to
         self._is_closed = False
         self._is_reader = flag == "r"
         self._refusal = "it was opened to read only" if self._is_reader else None
@@ -286,8 +286,7 @@ class SqliteEngine(Engine):
             keys, live_bytes = self._count()
             opened = self._readable()
             dead_bytes = opened.number("PRAGMA freelist_count") * opened.number("PRAGMA page_size")
-            disk_bytes = sum(self._size_of(name) for name in (files.DATABASE, files.WAL))
-            return SqliteStats(self.name, keys, live_bytes, dead_bytes, disk_bytes)
+            return SqliteStats(self.name, keys, live_bytes, dead_bytes, opened.disk_bytes())
 
     def _count(self) -> tuple[int, int]:
         """Return how many keys there are, and the bytes of all keys and values."""
@@ -296,12 +295,6 @@ class SqliteEngine(Engine):
             keys, live_bytes = opened.row(_COUNT) or (0, 0)
             self._counts, self._counted_at = (keys, live_bytes), opened.changes
         return self._counts
-
-    def _size_of(self, name: str) -> int:
-        try:
-            return os.path.getsize(os.path.join(self._disk.path, name))
-        except OSError:
-            return 0
 
     def close(self) -> None:
         """Bring everything into the database file, durably, and let go of the directory.
@@ -357,10 +350,15 @@ class SqliteEngine(Engine):
         return self._readable()
 
     def __del__(self) -> None:
-        """Do for a store that was dropped without close() what SQLite and the lock would do in the wrong order."""
-        if self._database is not None:
-            with contextlib.suppress(StorageError):
-                self._let_go(self._database)
+        """Do for a store that was dropped without close() what SQLite and the lock would do in the wrong order.
+
+        The lock is for the ticker. While this runs, Python still lets it have the object by its weak reference.
+        """
+        if self._database is None:
+            return
+        with self._lock, contextlib.suppress(StorageError):
+            opened, self._database = self._database, None
+            self._let_go(opened)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._disk.path!r}, {'closed' if self._is_closed else 'open'}>"
