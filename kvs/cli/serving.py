@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     import ssl
 
 
+class WrongUsageError(Exception):
+    """The words of the command are wrong. The message says which, and what was expected."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wishes:
     """What the words and variables of a `kvs serve` say; None, or left out, for what they do not.
@@ -66,14 +70,23 @@ def settle(wishes: Wishes) -> Plan:
     """Return the plan that the wishes come to. Files are read here, and nothing is made.
 
     Raises:
-        ValueError: the wishes are wrong, or contradict each other.
+        WrongUsageError: the wishes are wrong, or contradict each other.
         KvsError: a file cannot be used, or the store would be open to the network.
     """
+    try:
+        return _settle(wishes)
+    except ValueError as error:
+        raise WrongUsageError(str(error)) from error
+
+
+def _settle(wishes: Wishes) -> Plan:
     address = parse_address(wishes.address)
     if address.is_tls:
         raise ValueError("a server is told to speak TLS by --tls-cert and --tls-key; its address is HOST:PORT")
     if (wishes.tls_cert is None) != (wishes.tls_key is None):
         raise ValueError("--tls-cert and --tls-key go together")
+    if not wishes.directory:
+        raise ValueError("expected the directory of a store, found an empty name")
     _check_names(wishes)
     metrics_address = None if wishes.metrics_address is None else parse_address(wishes.metrics_address)
     if metrics_address is not None and (metrics_address.path or metrics_address.is_tls):
@@ -153,17 +166,18 @@ def _open(wishes: Wishes) -> Engine:
     """Open the engine.
 
     Raises:
-        ValueError: it has no such option.
+        WrongUsageError: it has no such option, or not with such a value.
     """
-    if not wishes.directory:
-        raise ValueError("expected the directory of a store, found an empty name")
     try:
         return kvs.open(wishes.directory, wishes.engine, **wishes.engine_options)
+    except ValueError as error:
+        raise WrongUsageError(str(error)) from error
     except TypeError as error:
-        if "unexpected keyword argument" not in str(error):
+        _, unexpected, name = str(error).partition("unexpected keyword argument ")
+        if not unexpected:
             raise
-        option = str(error).rpartition("argument ")[2].strip("'").removesuffix("_s").replace("_", "-")
-        raise ValueError(f"this engine has no option --{option}") from None
+        option = name.strip("'").removesuffix("_s").replace("_", "-")
+        raise WrongUsageError(f"this engine has no option --{option}") from None
 
 
 def _listen(

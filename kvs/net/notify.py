@@ -35,15 +35,15 @@ class Notifier:
 
     def __init__(self, environment: Mapping[str, str], is_alive: Callable[[], bool] = lambda: True) -> None:
         self._address = environment.get("NOTIFY_SOCKET", "")
-        self._interval_s = _watchdog_s(environment) if self._address else None
+        self._pause_s = _watchdog_pause_s(environment) if self._address else None
         self._is_alive = is_alive
         self._ticker: Ticker | None = None
 
     def ready(self, status: str) -> None:
         """Say that the service can be used."""
         self._send("READY=1", f"STATUS={_one_line(status)}")
-        if self._interval_s is not None:
-            self._ticker = Ticker(self.say_alive, self._interval_s / 2)
+        if self._pause_s is not None:
+            self._ticker = Ticker(self.say_alive, self._pause_s)
 
     def status(self, status: str) -> None:
         """Say how the service is."""
@@ -76,14 +76,18 @@ class Notifier:
             logger.warning("cannot notify %s: %s", self._address, error)
 
 
-def _watchdog_s(environment: Mapping[str, str]) -> float | None:
-    """Return within how many seconds the watchdog wants to hear of this process, or None if it does not."""
+def _watchdog_pause_s(environment: Mapping[str, str]) -> float | None:
+    """Return how often to tell the watchdog of this process, twice within its time, or None if it has none.
+
+    >>> _watchdog_pause_s({"WATCHDOG_USEC": "30000000"})
+    15.0
+    """
     microseconds, pid = environment.get("WATCHDOG_USEC", ""), environment.get("WATCHDOG_PID", "")
     if pid and pid != str(os.getpid()):
         return None
     if not (microseconds.isascii() and microseconds.isdigit() and int(microseconds)):
         return None
-    return int(microseconds) / 1e6
+    return int(microseconds) / 1e6 / 2
 
 
 def _one_line(text: str) -> str:

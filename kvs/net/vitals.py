@@ -24,8 +24,12 @@ class Vitals:
 
     def figures(self) -> dict[str, object]:
         """Return the figures of the server and its engine, by name."""
-        self._examine()
-        service, stats = self._service, self._stats
+        service = self._service
+        if not service.is_compacting:
+            with suppress(KvsError):  # closed, at the very end
+                self._stats = service.engine.stats()
+        self._try_to_write()
+        stats = self._stats
         found: dict[str, object] = {name: getattr(service.counts, name) for name in service.counts.__slots__}
         found |= {name: getattr(stats, name) for name in dir(stats) if not name.startswith("_")} if stats else {}
         return found | {
@@ -41,21 +45,17 @@ class Vitals:
         """Return why no writes should be sent here, or None when they should."""
         if self._service.is_stopping:
             return "stopping"
-        self._examine()
+        self._try_to_write()
         return None if self._is_writable else "writes are refused"
 
-    def _examine(self) -> None:
-        """Ask the engine, unless that would mean to wait for a compaction."""
+    def _try_to_write(self) -> None:
+        """Write nothing, which is refused where anything would be; unless that would mean to wait for a compaction."""
         if self._service.is_compacting:
             return
-        engine = self._service.engine
-        with suppress(KvsError):  # closed, at the very end
-            self._stats = engine.stats()
-        try:
-            engine.write([])  # nothing, which is refused where anything would be
-        except WritesRefusedError:
-            self._is_writable = False
-        except KvsError:
-            pass
-        else:
-            self._is_writable = True
+        with suppress(KvsError):
+            try:
+                self._service.engine.write([])
+            except WritesRefusedError:
+                self._is_writable = False
+            else:
+                self._is_writable = True

@@ -122,7 +122,7 @@ def test_the_watchdog_is_told_in_time(name: str, supervisor: Supervisor) -> None
 def test_the_watchdog_hears_twice_in_its_time(name: str) -> None:
     """WATCHDOG_USEC is in microseconds, and the watchdog is told at half of it."""
     notifier = Notifier({"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "30000000"})
-    assert notifier._interval_s == 30.0
+    assert notifier._pause_s == 15.0
 
 
 def test_a_dead_service_is_not_called_alive(name: str, supervisor: Supervisor) -> None:
@@ -139,10 +139,10 @@ def test_a_dead_service_is_not_called_alive(name: str, supervisor: Supervisor) -
 @pytest.mark.parametrize("microseconds", ["", "0", "-1", "soon", "1.5", "+5"])
 def test_a_watchdog_that_makes_no_sense_is_none(name: str, microseconds: str) -> None:
     """A watchdog's time that is no number above zero is passed over."""
-    assert Notifier({"NOTIFY_SOCKET": name, "WATCHDOG_USEC": microseconds})._interval_s is None
+    assert Notifier({"NOTIFY_SOCKET": name, "WATCHDOG_USEC": microseconds})._pause_s is None
 
 
 def test_another_process_s_watchdog_is_not_ours(name: str) -> None:
     """A watchdog that waits for another process is not told about this one."""
     environment = {"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "20000", "WATCHDOG_PID": str(os.getppid())}
-    assert Notifier(environment)._interval_s is None
+    assert Notifier(environment)._pause_s is None

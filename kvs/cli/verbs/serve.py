@@ -7,7 +7,6 @@ from typing import Annotated, Any, Final, Literal
 import typer
 
 from kvs.cli.directory import DEFAULT_DIRECTORY, Directory
-from kvs.cli.text import InputError
 
 Sync = Literal["always", "interval", "none"]
 Design = Literal["auto", "loop", "ready", "jobs"]
@@ -91,7 +90,7 @@ def run(  # noqa: PLR0913, PLR0917  # a command's options are its arguments
     """
     import logging
 
-    from kvs.cli.serving import Wishes, settle
+    from kvs.cli.serving import Wishes, WrongUsageError, settle
     from kvs.errors import KvsError
     from kvs.net.logs import logging_to_stderr
     from kvs.net.process import live
@@ -129,14 +128,12 @@ def run(  # noqa: PLR0913, PLR0917  # a command's options are its arguments
     with logging_to_stderr(log_format, log_level):
         try:
             live(settle(wishes), os.environ)
-        except ValueError as error:
-            if isinstance(error, KvsError | InputError):
-                raise
+        except WrongUsageError as error:
             ctx.fail(str(error))
-        except (KvsError, OSError) as error:
+        except Exception as error:
             if log_format == "text":
-                raise
-            logging.getLogger("kvs.serve").error("%s", error)  # noqa: TRY400  # for those who asked for JSON
+                raise  # the command line tells it in a line of its own
+            logging.getLogger("kvs.serve").exception("%s", error, exc_info=not isinstance(error, KvsError | OSError))
             raise typer.Exit(1) from None
 
 
