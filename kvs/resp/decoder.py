@@ -10,6 +10,7 @@ Invariants:
     4. After the first fault nothing more comes out: where the next command begins cannot be known any more.
 """
 
+from io import BytesIO
 from typing import Final
 
 from kvs.errors import ProtocolError
@@ -19,6 +20,7 @@ from kvs.resp.inline import split_line
 MAX_ARGS: Final = 1024 * 1024
 MAX_BULK_BYTES: Final = 512 * 1024 * 1024
 MAX_COMMAND_BYTES: Final = 1024 * 1024 * 1024
+"""Of all words of a command together."""
 MAX_INLINE_BYTES: Final = 64 * 1024
 _MAX_HEAD_BYTES: Final = 32
 """A line that announces a size is a mark and at most 20 digits; beyond this it is none."""
@@ -49,7 +51,18 @@ class CommandDecoder:
         pending_bytes: what was received of the unfinished command.
     """
 
-    __slots__ = ("_args", "_line", "_missing", "_parts", "_state", "_to_come", "fault", "is_between", "pending_bytes")
+    __slots__ = (
+        "_args",
+        "_line",
+        "_missing",
+        "_size",
+        "_state",
+        "_to_come",
+        "_word",
+        "fault",
+        "is_between",
+        "pending_bytes",
+    )
 
     def __init__(self) -> None:
         self.fault: ProtocolError | None = None
@@ -59,7 +72,8 @@ class CommandDecoder:
         self._line = bytearray()  # the beginning of a line whose end has not come
         self._args: list[bytes] = []  # the words so far
         self._missing = 0  # words that the command still lacks; 0 between commands
-        self._parts: list[bytes] = []  # the pieces of the word that is arriving
+        self._size = 0  # bytes that its words have, as far as they were announced
+        self._word = BytesIO()  # what is there of the word that is arriving in pieces; not a list: pieces may be tiny
         self._to_come = 0  # bytes that it still lacks
 
     def feed(self, data: bytes) -> list[list[bytes]]:
@@ -75,7 +89,7 @@ class CommandDecoder:
                 self._walk(data, commands)
             except ProtocolError as fault:
                 self.fault = fault
-                self._args, self._parts, self._line = [], [], bytearray()
+                self._args, self._word, self._line = [], BytesIO(), bytearray()
             self.is_between = self.fault is None and self._state == _LINE and not self._missing and not self._line
         return commands
 
@@ -89,12 +103,7 @@ class CommandDecoder:
         at, begun = 0, 0
         while at < len(data):
             if self._state == _BULK:
-                piece = data[at : at + self._to_come]
-                self._parts.append(piece)
-                self._to_come -= len(piece)
-                at += len(piece)
-                if not self._to_come:
-                    self._state = _BULK_END
+                at = self._read_bulk(data, at)
             elif self._state == _BULK_END:
                 at = self._end_bulk(data, at)
             else:
@@ -103,10 +112,17 @@ class CommandDecoder:
                 if self._args:
                     commands.append(self._args)
                     self._args = []
+                self._size = 0
                 self.pending_bytes, begun = 0, at
         self.pending_bytes += at - begun
-        if self.pending_bytes > MAX_COMMAND_BYTES:
-            raise ProtocolError(f"a command has at most {MAX_COMMAND_BYTES:,} bytes")
+
+    def _read_bulk(self, data: bytes, at: int) -> int:
+        """Read a piece of a word; return where the next thing begins."""
+        size = self._word.write(data[at : at + self._to_come])
+        self._to_come -= size
+        if not self._to_come:
+            self._state = _BULK_END
+        return at + size
 
     def _end_bulk(self, data: bytes, at: int) -> int:
         """Read the line end behind a word; return where the next thing begins."""
@@ -117,8 +133,8 @@ class CommandDecoder:
         self._line += found
         if len(self._line) == 2:
             self._line.clear()
-            self._args.append(b"".join(self._parts) if len(self._parts) != 1 else self._parts[0])
-            self._parts = []
+            self._args.append(self._word.getvalue())  # which is no copy
+            self._word = BytesIO()
             self._missing -= 1
             self._state = _LINE
         return at + len(found)
@@ -132,27 +148,39 @@ class CommandDecoder:
             return self._read_inline(data, at, first)
         # A head is short: looking through its beginning again is nothing to speak of.
         end = data.find(b"\n", at, at + _MAX_HEAD_BYTES)
-        self._line += data[at : end + 1] if end >= 0 else data[at : at + _MAX_HEAD_BYTES]
-        if self._line.endswith(b"\r\n"):
-            head = bytes(self._line[1:-2])
+        line = data[at : end + 1] if end >= 0 else data[at : at + _MAX_HEAD_BYTES]
+        at += len(line)
+        if self._line:
+            line = bytes(self._line) + line
             self._line.clear()
-            self._take_head(head)
-        elif end >= 0 or len(self._line) >= _MAX_HEAD_BYTES:
+        if line.endswith(b"\r\n"):
+            return self._take_head(line[1:-2], data, at)
+        if end >= 0 or len(line) >= _MAX_HEAD_BYTES:
             raise ProtocolError(f"invalid {'bulk' if self._missing else 'multibulk'} length")
-        return end + 1 if end >= 0 else at + min(_MAX_HEAD_BYTES, len(data) - at)
+        self._line += line
+        return at
 
-    def _take_head(self, head: bytes) -> None:
-        """Learn what a head announces: how many words, or how long a word."""
+    def _take_head(self, head: bytes, data: bytes, at: int) -> int:
+        """Learn what a head announces: how many words, or how long a word. A word that is here whole is taken, too."""
         number = parse_integer(head)
         if not self._missing:
             if number is None or number > MAX_ARGS:
                 raise ProtocolError("invalid multibulk length")
             self._missing = max(number, 0)  # *0 and *-1 are commands without words, which nobody answers
-        else:
-            if number is None or not 0 <= number <= MAX_BULK_BYTES:
-                raise ProtocolError("invalid bulk length")
-            self._to_come = number
-            self._state = _BULK if number else _BULK_END
+            return at
+        if number is None or not 0 <= number <= MAX_BULK_BYTES:
+            raise ProtocolError("invalid bulk length")
+        self._size += number
+        if self._size > MAX_COMMAND_BYTES:
+            raise ProtocolError(f"a command has at most {MAX_COMMAND_BYTES:,} bytes")
+        end = at + number
+        if data[end : end + 2] == b"\r\n":
+            self._args.append(data[at:end])
+            self._missing -= 1
+            return end + 2
+        self._to_come = number
+        self._state = _BULK if number else _BULK_END
+        return at
 
     def _read_inline(self, data: bytes, at: int, first: int) -> int:
         """Read a line of words, or as much of it as is here. Bytes that are no text are a fault at once."""
