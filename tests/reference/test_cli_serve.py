@@ -45,6 +45,13 @@ def test_it_says_what_it_is_and_where(serve: Serve, target: Target) -> None:
     assert ask(served, "PING") == b"PONG"
 
 
+@pytest.mark.parametrize("flag", ["-V", "--version"])
+def test_it_tells_its_version(cli: Cli, target: Target, flag: str) -> None:
+    """`kvs serve -V` prints the version and serves nobody, for under its name kvs-server it is a program of its own."""
+    cli("serve", flag).expect(stdout=f"kvs {target.version}\n".encode(), stderr=b"")
+    assert list(cli.directory.iterdir()) == []
+
+
 def test_stdout_stays_empty(target: Target, tmp_path: Path) -> None:
     """Nothing is printed to stdout, neither at the start nor at the end."""
     words = [*target.command, "serve", "--addr", "127.0.0.1:0", "--dir", str(tmp_path / "store")]

@@ -6,7 +6,9 @@ from typing import Annotated, Any, Final, Literal
 
 import typer
 
+import kvs
 from kvs.cli.directory import DEFAULT_DIRECTORY, Directory
+from kvs.cli.text import put_line
 
 Sync = Literal["always", "interval", "none"]
 Design = Literal["auto", "loop", "ready", "jobs"]
@@ -82,12 +84,17 @@ def run(  # noqa: PLR0913, PLR0917  # a command's options are its arguments
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], _option("--log-level", None, "What to log.")
     ] = "info",
+    version: Annotated[bool, typer.Option("--version", "-V", help="Print the version and exit.")] = False,
 ) -> None:
     """Serve the store to clients over the network, by the Redis protocol.
 
     SIGTERM and SIGINT stop it in order, a second one at once; SIGHUP and SIGUSR1 compact. Each option is also read from
     the variable KVS_NAME.
     """
+    if version:
+        put_line(f"kvs {kvs.__version__}".encode())
+        return
+
     import logging
 
     from kvs.cli.serving import Wishes, WrongUsageError, settle
@@ -133,7 +140,8 @@ def run(  # noqa: PLR0913, PLR0917  # a command's options are its arguments
         except Exception as error:
             if log_format == "text":
                 raise  # the command line tells it in a line of its own
-            logging.getLogger("kvs.serve").exception("%s", error, exc_info=not isinstance(error, KvsError | OSError))
+            is_expected = isinstance(error, KvsError | OSError)
+            logging.getLogger("kvs.serve").log(logging.ERROR, "%s", error, exc_info=not is_expected)
             raise typer.Exit(1) from None
 
 
