@@ -28,9 +28,10 @@ QUEUED: Final = b"+QUEUED\r\n"
 ZERO: Final = b":0\r\n"
 ONE: Final = b":1\r\n"
 NULL: Final = {2: b"$-1\r\n", 3: b"_\r\n"}
+_TRUTH: Final = {False: b"#f\r\n", True: b"#t\r\n"}
 NULL_ARRAY: Final = {2: b"*-1\r\n", 3: b"_\r\n"}
 
-Plain: TypeAlias = bool | int | bytes | str | Sequence["Plain"] | Mapping[str, "Plain"] | None
+Plain: TypeAlias = bool | int | bytes | str | Sequence["Plain"] | Mapping[str, "Plain"] | frozenset[str] | None
 """What `encode` takes: the shapes that replies are made of."""
 
 
@@ -103,7 +104,8 @@ def encode(value: Plain, protocol: int) -> bytes:
     r"""Return a value as a reply; text becomes a bulk string.
 
     Args:
-        value: None, a truth value, an integer, bytes, text, or sequences and mappings of them.
+        value: None, a truth value, an integer, bytes, text, or sequences and mappings of them; or a frozenset of flags,
+            which become simple strings: redis-cli aborts on others.
         protocol: 2 or 3; version 2 has neither maps nor truth values, and sends arrays and integers for them.
 
     >>> encode({"proto": 2}, 2), encode({"proto": 3}, 3)
@@ -111,14 +113,17 @@ def encode(value: Plain, protocol: int) -> bytes:
     """
     if value is None:
         return NULL[protocol]
-    if isinstance(value, bool) and protocol == 3:
-        return b"#t\r\n" if value else b"#f\r\n"
     if isinstance(value, int):
-        return integer(value)
+        is_truth = isinstance(value, bool) and protocol == 3
+        return _TRUTH[bool(value)] if is_truth else integer(value)
     if isinstance(value, bytes | str):
         return bulk(value if isinstance(value, bytes) else value.encode())
-    if not isinstance(value, Mapping):
-        return array([encode(each, protocol) for each in value])
+    if isinstance(value, frozenset):
+        return set_of([simple(flag) for flag in sorted(value)], protocol)
+    return _map(value, protocol) if isinstance(value, Mapping) else array([encode(each, protocol) for each in value])
+
+
+def _map(value: Mapping[str, Plain], protocol: int) -> bytes:
     parts = [encode(part, protocol) for pair in value.items() for part in pair]
     return b"%%%d\r\n%b" % (len(value), b"".join(parts)) if protocol == 3 else array(parts)
 

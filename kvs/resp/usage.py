@@ -45,8 +45,8 @@ _TYPES: Final = {
 def arguments(usage: str) -> list[Argument]:
     """Return the arguments that a usage names.
 
-    >>> arguments("key [NX]")
-    [{'name': 'key', 'type': 'key'}, {'name': 'nx', 'type': 'pure-token', 'token': 'NX', 'flags': ['optional']}]
+    >>> arguments("key [start]")
+    [{'name': 'key', 'type': 'key'}, {'name': 'start', 'type': 'integer', 'flags': frozenset({'optional'})}]
     """
     return _choice(_TOKEN.findall(usage)[::-1])
 
@@ -99,7 +99,7 @@ def _one(sequence: list[Argument]) -> Argument:
 
 def _flagged(argument: Argument, flag: str) -> Argument:
     """Return the argument with a flag more."""
-    flags = argument.get("flags", [])
+    flags = argument.get("flags")
     rest = {name: value for name, value in argument.items() if name not in {"flags", "arguments"}}
     kept = {"arguments": argument["arguments"]} if "arguments" in argument else {}
-    return rest | {"flags": [*(flags if isinstance(flags, list) else []), flag]} | kept
+    return rest | {"flags": frozenset({flag}) | (flags if isinstance(flags, frozenset) else frozenset())} | kept

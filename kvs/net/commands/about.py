@@ -95,7 +95,7 @@ def _key_specs(each: Command) -> list[Mapping[str, frame.Plain]]:
     last = keys.last if keys.last < 0 else keys.last - keys.first
     return [
         {
-            "flags": ["RW" if each.is_write else "RO"],
+            "flags": frozenset({"RW" if each.is_write else "RO"}),
             "begin_search": {"type": "index", "spec": {"index": keys.first}},
             "find_keys": {"type": "range", "spec": {"lastkey": last, "keystep": keys.step, "limit": 0}},
         }
