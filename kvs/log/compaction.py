@@ -181,10 +181,8 @@ class Merge:
         self.removed.add(key)
         return True
 
-    def commit(self, keydir: Keydir) -> Segment:
+    def commit(self) -> Segment:
         """Make the merge count, and return the new segment. The active segment was synced since `write` ended.
-
-        The caller lets no reader follow an old location once this returns, then calls `retire`.
 
         Raises:
             StorageError: the system refused; the merge counts, or does not, but nothing is lost.
@@ -195,16 +193,26 @@ class Merge:
         merged.end = merged.durable = merged.sealed = len(merged.memory)
         merged.seal_bytes = record.ENVELOPE_BYTES
         merged.removed = self.removed
+        merged.sequence = self.sequence
+        return merged
+
+    def point_at(self, merged: Segment, keydir: Keydir) -> None:
+        """Point the keydir at the merged segment, which readers can see already."""
         for segment in self.run:
             keydir.forget(segment.slot)
         keydir.bury(merged.slot, merged.record_bytes - sum(map(SIZE_MASK.__and__, self.new)))
         keydir.move(zip(self.keys, self.old, self.new, strict=True))
-        merged.sequence = self.sequence
+
+    def write_hint(self, merged: Segment) -> None:
+        """Write the merged segment's hint: where each value lies, also those that have a newer one by now."""
         write_hint(merged, dict(zip(self.keys, self.new, strict=True)))
-        return merged
 
     def retire(self) -> None:
-        """Unlink the segments that were merged, with their hints."""
+        """Unlink the segments that were merged, with their hints. No reader finds the way to them any more.
+
+        Who found it before may still be reading: the bytes stay until the last mapping of them goes, and that goes
+        with the last who holds it.
+        """
         names = self.disk.list()
         for segment in self.run:
             segment.file.close()

@@ -1,6 +1,7 @@
 """Compactor: when to compact, and every merge of a compaction in turn."""
 
 import logging
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
 from kvs.engine import Progress
@@ -16,16 +17,25 @@ logger = logging.getLogger(__name__)
 class Compactor:
     """Keeps the dead bytes of a log within bounds.
 
+    Args:
+        writer: the log.
+        options: when it is worth it, and how large a merged segment may be.
+        lock: what to hold while segments, index and account are looked at or changed. The merging itself, which takes
+            the time, is done without it. An engine that holds its own lock throughout gives none.
+
     Invariant: unless a compaction failed, the log takes at most its live bytes and the larger of
     `compact_dead_bytes` and `compact_dead_ratio` of all; beside that, a merged segment while it is made.
 
-    Threads: none of its own; the engine's lock guards it, from the beginning of a compaction to its end.
+    Threads: none of its own, and one compaction at a time: the caller sees to that.
     """
 
-    def __init__(self, writer: Writer, options: LogOptions) -> None:
+    def __init__(
+        self, writer: Writer, options: LogOptions, lock: AbstractContextManager[object] = nullcontext()
+    ) -> None:
         self.merges = 0
         self._writer = writer
         self._options = options
+        self._lock = lock
         self.look_at = options.compact_dead_bytes  # so many dead bytes, and it is worth looking at the ratio
 
     def run_if_due(self) -> None:
@@ -43,47 +53,60 @@ class Compactor:
             self.look_at = dead_bytes + max(self._options.compact_dead_bytes, FIRST_ROOM_BYTES)
 
     def run(self, progress: Progress) -> None:
-        """Merge what has dead records in it, oldest first, so that nothing dead is left.
+        """Merge what has dead records in it, oldest first, so that nothing is left of what is dead now.
 
         Raises:
             CorruptRecordError: rot; nothing was changed by the merge that met it.
             StorageError: the system refused; nothing is lost.
         """
+        with self._lock:
+            runs = self._plan()
+        total_bytes = sum(each.end for run in runs for each in run)
+        done_bytes = 0
+        for run in runs:
+            self._merge(run, partial(_as_part, progress, done_bytes, total_bytes))
+            done_bytes += sum(each.end for each in run)
+        with self._lock:
+            self.look_at = self._due_at()
+
+    def _plan(self) -> list[list[Segment]]:
+        """Seal the log, and choose what to merge. The caller holds the lock."""
         writer, keydir = self._writer, self._writer.keydir
+        writer.check_writable()
         writer.seal()
         writer.write_due_hint()
         keydir.recount({segment.slot: segment.record_bytes for segment in writer.segments})
         dead = keydir.dead
         weights = [Weight(each.record_bytes - dead[each.slot], dead[each.slot]) for each in writer.segments]
-        runs = plan(weights, self._options.segment_bytes)
-        total_bytes = sum(each.end for run in runs for each in writer.segments[run])
-        done_bytes = 0
-        for run in runs:
-            start = run.start - (len(weights) - len(writer.segments))  # merges before have made one segment of several
-            chosen = writer.segments[start : start + run.stop - run.start]
-            self._merge(start, chosen, partial(_as_part, progress, done_bytes, total_bytes))
-            done_bytes += sum(each.end for each in chosen)
-        self.look_at = self._due_at()
+        return [writer.segments[run] for run in plan(weights, self._options.segment_bytes)]
 
     def _due_at(self) -> int:
         """Return how many bytes must be dead for a compaction to be worth it, as things are."""
         total_bytes = sum(segment.end for segment in self._writer.segments)
         return max(self._options.compact_dead_bytes, int(total_bytes * self._options.compact_dead_ratio))
 
-    def _merge(self, start: int, run: list[Segment], progress: Progress) -> None:
+    def _merge(self, run: list[Segment], progress: Progress) -> None:
         """Merge a run of segments; see kvs.log.compaction for the order and its reasons."""
         writer, keydir = self._writer, self._writer.keydir
-        is_clean_before = not any(keydir.dead.get(older.slot) for older in writer.segments[:start])
-        merge = Merge(writer.disk, run, writer.take_slot(), keeps_tombstones=not is_clean_before)
+        with self._lock:
+            before = writer.segments[: writer.segments.index(run[0])]
+            is_clean_before = not any(keydir.dead.get(older.slot) for older in before)
+            merge = Merge(writer.disk, run, writer.take_slot(), keeps_tombstones=not is_clean_before)
         merge.write(keydir, progress)
-        writer.sync()
+        with self._lock:
+            writer.sync()
         try:
-            merged = merge.commit(keydir)
+            merged = merge.commit()
         except StorageError as error:
-            writer.refuse(f"a compaction was not completed: {error}")
+            with self._lock:
+                writer.refuse(f"a compaction was not completed: {error}")
             raise
-        writer.replace(start, run, merged)
+        with self._lock:
+            writer.show(merged)
+            merge.point_at(merged, keydir)
+            writer.replace(run, merged)
         self.merges += 1
+        merge.write_hint(merged)
         try:
             merge.retire()
         except StorageError:

@@ -163,7 +163,7 @@ class Writer:
             active = last
         self.sequence = max(self.sequence, active.sequence)  # should Ctrl-C have come between a seal and its number
         active.reserve(size_bytes, self._options.segment_bytes)
-        self._show(active)
+        self.show(active)
         self.active = active
         return active
 
@@ -172,12 +172,12 @@ class Writer:
         self._next_slot += 1
         return self._next_slot - 1
 
-    def replace(self, start: int, run: list[Segment], merged: Segment) -> None:
-        """Let a merged segment stand where those were that it holds now."""
+    def replace(self, run: list[Segment], merged: Segment) -> None:
+        """Let a merged segment, which is shown already, stand where those were that it holds now."""
+        start = self.segments.index(run[0])
         self.segments[start : start + len(run)] = [merged]
         for segment in run:
             del self.by_slot[segment.slot], self.views[segment.slot]
-        self._show(merged)
 
     def _begin_segment(self) -> Segment:
         last_id = self.segments[-1].name.id if self.segments else 0
@@ -188,10 +188,10 @@ class Writer:
             self.refuse(str(error))
             raise
         self.segments.append(segment)
-        self._show(segment)
+        self.show(segment)
         return segment
 
-    def _show(self, segment: Segment) -> None:
+    def show(self, segment: Segment) -> None:
         """Let reads see a segment, or the new mapping of one."""
         self.by_slot[segment.slot] = segment
         self.views[segment.slot] = (segment.memory, segment.seed)
@@ -236,7 +236,7 @@ class Writer:
         except StorageError as error:
             self.refuse(str(error))
             raise
-        self._show(last)
+        self.show(last)
         self.sequence = last.sequence
         self.last_sync = self.disk.now()
         self._to_hint = last

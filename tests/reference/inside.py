@@ -38,7 +38,7 @@ def seal_last(store: LogEngine) -> None:
 
 def merge_one(store: LogEngine, index: int) -> None:
     """Merge one segment alone, whatever a plan would choose."""
-    store._compactor._merge(index, store._writer.segments[index : index + 1], lambda _done, _total: None)
+    store._compactor._merge(store._writer.segments[index : index + 1], lambda _done, _total: None)
 
 
 def lock(store: LogEngine) -> "threading.Lock":
