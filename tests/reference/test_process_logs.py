@@ -5,7 +5,9 @@ import io
 import json
 import logging
 import re
+import time
 from collections.abc import Iterator
+from datetime import datetime
 
 import pytest
 
@@ -58,6 +60,33 @@ def test_a_line_stays_a_line(evil: str) -> None:
         said = kept.getvalue()
         assert said.endswith("\n")
         assert said[:-1].isprintable(), said
+
+
+def test_the_time_is_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time of a line is in UTC, wherever the server stands."""
+    monkeypatch.setenv("TZ", "EAST-9")
+    time.tzset()
+    try:
+        with logged("json") as kept:
+            logging.getLogger("kvs.net.test").info("now")
+        said = datetime.strptime(json.loads(kept.getvalue())["time"], "%Y-%m-%dT%H:%M:%S.%f%z")
+        assert abs(said.timestamp() - time.time()) < 60
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_a_line_is_said_once() -> None:
+    """What a program that embeds the server has set up for its own log is not told as well."""
+    heard = io.StringIO()
+    handler = logging.StreamHandler(heard)
+    logging.getLogger().addHandler(handler)
+    try:
+        with logged("text") as kept:
+            logging.getLogger("kvs.net.test").warning("once")
+    finally:
+        logging.getLogger().removeHandler(handler)
+    assert (kept.getvalue().count("once"), heard.getvalue()) == (1, "")
 
 
 def test_an_exception_is_told_in_its_line() -> None:

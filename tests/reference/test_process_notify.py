@@ -3,6 +3,7 @@
 import os
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -109,6 +110,7 @@ def test_the_watchdog_is_told_in_time(name: str, supervisor: Supervisor) -> None
     """From READY=1 until STOPPING=1 the watchdog hears over and over that the service lives, and not afterwards."""
     notifier = Notifier({"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "20000", "WATCHDOG_PID": str(os.getpid())})
     assert supervisor.has_heard_all()
+    threads = threading.active_count()
     notifier.ready("up")
     assert supervisor.hear()[0] == "READY=1"
     assert [supervisor.hear() for _ in range(3)] == [["WATCHDOG=1"]] * 3
@@ -117,6 +119,7 @@ def test_the_watchdog_is_told_in_time(name: str, supervisor: Supervisor) -> None
         pass
     assert said[0] == "STOPPING=1"
     assert supervisor.has_heard_all()
+    assert threading.active_count() == threads, "nobody is left who would tell it more"
 
 
 def test_the_watchdog_hears_twice_in_its_time(name: str) -> None:
