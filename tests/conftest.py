@@ -166,7 +166,7 @@ def rng(request: pytest.FixtureRequest) -> random.Random:
     return random.Random(f"{request.config.getoption('seed')}:{request.node.name}")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def target(request: pytest.FixtureRequest) -> Target:
     """Return what is under test."""
     return request.config.stash[TARGET]
