@@ -101,7 +101,7 @@ def test_any_pattern_takes_what_trying_every_way_finds(rng: random.Random) -> No
             taken += 1
             assert text.startswith(glob.prefix), "a prefix that a match lacks would hide keys from KEYS"
             assert glob.literal in {None, text}
-    assert taken > 2_000, "the inputs are to be such that it comes to something"
+    assert taken > 1_000, "the inputs are to be such that it comes to something"
 
 
 def test_a_prefix_and_a_literal_are_found() -> None:
