@@ -2,15 +2,17 @@
 
 # ruff: noqa: PLC0415  # pytest reads this file before it is settled which kvs is under test: none is imported up here
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 from support.explain import TRANSCRIPT
-from support.served import Served
+from support.served import Process, Serve, Served, start_process
 from support.shared_server import SharedServer, Startable
 from support.talk import Clients, Talk
 from support.target import Target
+from support.warm_start import WarmStart
 
 if TYPE_CHECKING:
     from support.hosted import Hosted
@@ -58,6 +60,20 @@ def connect(shared_server: SharedServer, transcript: list[str]) -> Iterator[Clie
     """Return what connects clients to the shared server."""
     with Clients(shared_server.address, transcript) as clients:
         yield clients
+
+
+@pytest.fixture
+def serve(target: Target, warm_start: WarmStart | None, tmp_path: Path, transcript: list[str]) -> Iterator[Serve]:
+    """Return what starts `kvs serve` under test; a package's by the warm start, a program as its user would."""
+
+    def start(words: Sequence[str], environment: Mapping[str, str], directory: Path) -> Process:
+        if warm_start is None:
+            return start_process(words, environment, directory)
+        return warm_start.start(words[len(target.command) :], cwd=directory, env=environment)
+
+    starter = Serve(target.command, target.environment(), tmp_path, transcript, start)
+    yield starter
+    starter.end()
 
 
 @pytest.fixture

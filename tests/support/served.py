@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import IO, Final, Protocol, Self, TypeAlias
 
 DEADLINE_S: Final = 15.0
 LISTENING: Final = re.compile(rb'Listening on ([^\s",]+)')
@@ -32,6 +32,45 @@ def _signals_heard() -> Iterator[None]:
             signal.signal(number, signal.SIG_IGN)
 
 
+class Process(Protocol):
+    """What of a process its tests use, as subprocess.Popen has it."""
+
+    pid: int
+    stderr: IO[bytes] | None
+
+    def poll(self) -> int | None:
+        """Return the exit code, or None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit code when it has ended."""
+
+    def send_signal(self, sig: int) -> None:
+        """Send it a signal, if it still runs."""
+
+    def terminate(self) -> None:
+        """Send it SIGTERM."""
+
+    def kill(self) -> None:
+        """Send it SIGKILL."""
+
+
+Start: TypeAlias = Callable[[Sequence[str], Mapping[str, str], Path], Process]
+"""Starts a process, given its words, its environment and its directory; its stderr is a pipe to us."""
+
+
+def start_process(words: Sequence[str], environment: Mapping[str, str], directory: Path) -> "subprocess.Popen[bytes]":
+    """Start a process as its user would."""
+    with _signals_heard():
+        return subprocess.Popen(
+            words,
+            env=dict(environment),
+            cwd=directory,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+
+
 class Served:
     """One running server. As a context manager it is ended when the block is: by SIGTERM, or else by SIGKILL.
 
@@ -41,6 +80,7 @@ class Served:
         directory: the directory of its store.
         words: what stands after `kvs serve`; its address and directory are ours unless words or variables name them.
         must_listen: wait until it listens; else nothing is waited for, and it has no `address`.
+        start: starts the process.
 
     Raises:
         AssertionError: it ended, or said nothing, instead of listening.
@@ -56,20 +96,13 @@ class Served:
         words: Sequence[str] = (),
         *,
         must_listen: bool = True,
+        start: Start = start_process,
     ) -> None:
         address = [] if "--addr" in words or "KVS_ADDR" in environment else ["--addr", "127.0.0.1:0"]
         place = [] if "--dir" in words or "KVS_DIR" in environment else ["--dir", str(directory)]
         self.directory = directory
         self.words = [*command, "serve", *address, *place, *words]
-        with _signals_heard():
-            self.process = subprocess.Popen(
-                self.words,
-                env=dict(environment),
-                cwd=directory.parent,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-            )
+        self.process = start(self.words, environment, directory.parent)
         self._said = b""
         self._is_over = False
         self._changed = threading.Condition()
@@ -201,12 +234,19 @@ class Serve:
         command, environment: as Served.
         directory: where the stores go.
         transcript: takes what was started, and what it said.
+        start: starts the processes.
     """
 
     def __init__(
-        self, command: Sequence[str], environment: Mapping[str, str], directory: Path, transcript: list[str]
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        directory: Path,
+        transcript: list[str],
+        start: Start = start_process,
     ) -> None:
         self.directory = directory / "store"
+        self._start = start
         self._command = command
         self._environment = dict(environment)
         self._transcript = transcript
@@ -233,7 +273,8 @@ class Serve:
         self._transcript.append("$ kvs serve " + " ".join(words))
         command = [*prefix.split(), *self._command]
         environment = self._environment | dict(env or {})
-        served = Served(command, environment, directory or self.directory, words, must_listen=must_listen)
+        place = directory or self.directory
+        served = Served(command, environment, place, words, must_listen=must_listen, start=self._start)
         self._served.append(served)
         return served
 
