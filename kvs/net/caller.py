@@ -72,9 +72,17 @@ class Caller:
 
         Raises:
             RemoteError: the server answered with an error.
-            DisconnectedError, ProtocolError, StoreClosedError: as call_many.
+            TypeError, ValueError, DisconnectedError, ProtocolError, StoreClosedError: as call_many.
         """
-        return _raise_first(self.call_many([words]))[0]
+        if not words:
+            raise ValueError("a command has at least its name")
+        args = [word if type(word) is bytes else _encode(word) for word in words]
+        name = args[0].upper()
+        timeout_s = None if name in PATIENT else self._timeout_s
+        (reply,) = self._exchange(encode_command(args), 1, timeout_s, is_read=name in READS, is_binding=name in BINDING)
+        if isinstance(reply, RemoteError):
+            raise reply
+        return reply
 
     def call_many(self, commands: Iterable[Sequence[Word]]) -> list[Reply]:
         """Send commands in one go and return their replies in order; error replies are values among them.
@@ -119,16 +127,18 @@ class Caller:
         """Send a request on some connection, and a second time where that is right."""
         is_second = False
         while True:
-            with self.wires.taken(is_new=is_second) as wire:
-                try:
-                    replies = wire.exchange(request, count, timeout_s=timeout_s, is_write=not is_read)
-                except DisconnectedError as error:
-                    if error.cause == "silent" or is_second or (wire.has_begun and not is_read):
-                        raise
-                    is_second = True
-                else:
-                    wire.is_sound = wire.is_sound and not is_binding
-                    return replies
+            wire = self.wires.take(is_new=is_second)
+            try:
+                replies = wire.exchange(request, count, timeout_s=timeout_s, is_write=not is_read)
+                wire.is_sound = wire.is_sound and not is_binding
+            except DisconnectedError as error:
+                if error.cause == "silent" or is_second or (wire.has_begun and not is_read):
+                    raise
+                is_second = True
+            else:
+                return replies
+            finally:
+                self.wires.give_back(wire)
 
 
 def _raise_first(replies: list[Reply]) -> list[Reply]:

@@ -11,8 +11,7 @@ Invariants:
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from kvs.errors import StoreClosedError
 from kvs.net.wire import Wire
@@ -38,67 +37,79 @@ class Wires:
     def _begin(self) -> None:
         """Have no connections."""
         self._lock = threading.Lock()
-        self._room = threading.BoundedSemaphore(self._most)  # counts those in use
+        self._room = threading.Condition(self._lock)  # tells those who wait that there is room again
+        self._waiting = 0
         self._idle: list[Wire] = []  # the last one used is the next one used
         self._in_use: set[Wire] = set()
+        self._opening = 0  # in use as well, as soon as they stand
 
-    @contextmanager
-    def taken(self, *, is_new: bool = False) -> Iterator[Wire]:
-        """Take a wire for the block; afterwards it is kept, if it is still sound, or else closed.
+    def take(self, *, is_new: bool = False) -> Wire:
+        """Return a wire for the caller alone, who gives it back when done, whatever happens.
 
         Args:
-            is_new: take none that was idle.
+            is_new: none that was idle.
 
         Raises:
             StoreClosedError: the client was closed.
             DisconnectedError: there is no idle one, and no other can be opened.
         """
-        room = self._room
-        with room:
-            wire = (None if is_new else self._take_idle()) or self._open()
-            try:
-                yield wire
-            finally:
-                self._give_back(wire)
-
-    def _take_idle(self) -> Wire | None:
-        """Return an idle wire that is still connected, if there is one."""
         while True:
             with self._lock:
-                if self.is_closed or not self._idle:
-                    return None
-                wire = self._idle.pop()
+                self._wait_for_room()
+                wire = self._idle.pop() if self._idle and not is_new else None
+                if wire is None:
+                    self._opening += 1
+                    is_full = len(self._idle) + len(self._in_use) + self._opening > self._most
+                    surplus = self._idle.pop(0) if is_full else None
+                    break
                 self._in_use.add(wire)
             if wire.is_quiet():
                 return wire
-            self._drop(wire)
+            wire.is_sound = False
+            self.give_back(wire)
+        return self._open(surplus)
 
-    def _open(self) -> Wire:
-        """Open another wire; where that would be one too many, an idle one goes."""
+    def _wait_for_room(self) -> None:
+        """Return when fewer are in use than there can be. The caller holds the lock, and lets go of it meanwhile."""
         self.check_open()
-        with self._lock:
-            surplus = self._idle.pop(0) if len(self._idle) + len(self._in_use) >= self._most else None
-        if surplus is not None:
-            surplus.close()
-        wire = self._dial()
-        with self._lock:
-            self._in_use.add(wire)
+        while len(self._in_use) + self._opening >= self._most:
+            self._waiting += 1
+            try:
+                self._room.wait()
+            finally:
+                self._waiting -= 1
+            self.check_open()
+
+    def _open(self, surplus: Wire | None) -> Wire:
+        """Return another wire, which is counted as opening already.
+
+        Args:
+            surplus: what goes so that there is room for it.
+        """
+        wire: Wire | None = None
+        try:
+            if surplus is not None:
+                surplus.close()
+            wire = self._dial()
+        finally:
+            with self._lock:
+                self._opening -= 1
+                if wire is not None:
+                    self._in_use.add(wire)
+                self._room.notify()
         return wire
 
-    def _give_back(self, wire: Wire) -> None:
-        """Keep the wire for the next one who needs it, if it can be kept."""
+    def give_back(self, wire: Wire) -> None:
+        """Keep the wire for the next one who needs it, if it can be kept, or else close it."""
         with self._lock:
             is_kept = wire.is_sound and not self.is_closed and wire in self._in_use
             self._in_use.discard(wire)
             if is_kept:
                 self._idle.append(wire)
+            if self._waiting:
+                self._room.notify()
         if not is_kept:
             wire.close()
-
-    def _drop(self, wire: Wire) -> None:
-        with self._lock:
-            self._in_use.discard(wire)
-        wire.close()
 
     def check_open(self) -> None:
         """See that nobody has called `close`.
@@ -114,6 +125,7 @@ class Wires:
         with self._lock:
             self.is_closed = True
             idle, self._idle = self._idle, []
+            self._room.notify_all()
         for wire in idle:
             wire.close()
 
