@@ -13,6 +13,7 @@ from support.pools import (
     DEADLINE_S,
     GRACE_S,
     Call,
+    Gate,
     Pause,
     Stop,
     every_pool,
@@ -30,10 +31,10 @@ import kvs
 @every_pool
 def test_shutdown_lets_every_job_finish(pool_name: str) -> None:
     """shutdown() drops no job: those in the queue run as those under way do, and it returns when they are done."""
-    gate, ran = threading.Event(), deque[int]()
+    gate, ran = Gate(), deque[int]()
 
     def job(number: int) -> None:
-        if gate.wait(DEADLINE_S):
+        if gate.wait():
             ran.append(number)
 
     pool = make(pool_name, 2)
@@ -41,7 +42,7 @@ def test_shutdown_lets_every_job_finish(pool_name: str) -> None:
         pool.spawn(partial(job, number))
     shutdown = Call(pool.shutdown)
     assert shutdown.is_waiting()
-    gate.set()
+    gate.open()
     shutdown.finish()
     assert sorted(ran) == list(range(50))
 
@@ -76,11 +77,11 @@ def test_shutdown_wakes_every_idle_thread(pool_name: str) -> None:
 def test_shutdown_need_not_wait(pool_name: str) -> None:
     """shutdown(wait=False) returns while a job is under way; the jobs run all the same, then the threads end."""
     before = set(threading.enumerate())
-    gate, done = threading.Event(), threading.Semaphore(0)
+    gate, done = Gate(), threading.Semaphore(0)
     pool = make(pool_name, 1)
 
     def job() -> None:
-        gate.wait(DEADLINE_S)
+        gate.wait()
         done.release()
 
     for _ in range(5):
@@ -89,7 +90,7 @@ def test_shutdown_need_not_wait(pool_name: str) -> None:
     assert not done.acquire(timeout=0)
     with pytest.raises(kvs.PoolClosedError):
         pool.spawn(done.release)
-    gate.set()
+    gate.open()
     wait_for(done, 5)
     for thread in set(threading.enumerate()) - before:
         thread.join(DEADLINE_S)
@@ -113,12 +114,12 @@ def test_spawn_after_shutdown_raises(pool_name: str) -> None:
 @every_pool
 def test_shutdown_twice_is_fine(pool_name: str) -> None:
     """Two threads may shut a pool down at the same time: each returns, and only when the jobs are done."""
-    gate = threading.Event()
+    gate = Gate()
     pool = make(pool_name, 2)
-    pool.spawn(partial(gate.wait, DEADLINE_S))
+    pool.spawn(gate.wait)
     calls = [Call(pool.shutdown), Call(pool.shutdown)]
     assert all(call.is_waiting() for call in calls)
-    gate.set()
+    gate.open()
     for call in calls:
         call.finish()
     Call(pool.shutdown).finish()
@@ -127,10 +128,10 @@ def test_shutdown_twice_is_fine(pool_name: str) -> None:
 @every_pool
 def test_job_may_shut_its_pool_down(pool_name: str) -> None:
     """shutdown() within a job returns, for it cannot wait for its own job; the jobs in the queue still run."""
-    gate, refused, done = threading.Event(), threading.Event(), threading.Semaphore(0)
+    gate, refused, done = Gate(), threading.Event(), threading.Semaphore(0)
 
     def job(pool: "kvs.ThreadPool") -> None:
-        gate.wait(DEADLINE_S)
+        gate.wait()
         pool.shutdown()
         try:
             pool.spawn(done.release)
@@ -141,7 +142,7 @@ def test_job_may_shut_its_pool_down(pool_name: str) -> None:
         pool.spawn(partial(job, pool))
         for _ in range(5):
             pool.spawn(done.release)
-        gate.set()
+        gate.open()
         assert refused.wait(DEADLINE_S)
         wait_for(done, 5)
 
@@ -217,22 +218,21 @@ def spawn_stopping(pool: "kvs.ThreadPool", ran: threading.Event, taken: threadin
 @every_pool
 def test_with_shuts_down(pool_name: str) -> None:
     """A pool is a context manager: leaving the block is a shutdown(), also where an exception leaves it."""
-    ran = deque[int]()
+    gate, pools = Gate(), deque["kvs.ThreadPool"]()
 
     def use() -> None:
         with make(pool_name, 2) as pool:
             pools.append(pool)
-            pool.spawn(partial(time.sleep, GRACE_S))
-            pool.spawn(partial(ran.append, 1))
+            pool.spawn(gate.wait)
             raise Stop
 
-    pools = list["kvs.ThreadPool"]()
     call = Call(use)
+    assert call.is_waiting()
+    gate.open()
     with pytest.raises(Stop):
         call.finish()
-    assert list(ran) == [1]
     with pytest.raises(kvs.PoolClosedError):
-        pools[0].spawn(partial(ran.append, 2))
+        pools[0].spawn(gate.wait)
 
 
 FORGETFUL = """

@@ -16,6 +16,7 @@ from support.pools import (
     GRACE_S,
     RAISED,
     Call,
+    Gate,
     Pause,
     check_size,
     every_pool,
@@ -74,15 +75,15 @@ def test_shared_queue_thread_pool_panic_task(pool_name: str) -> None:
 @every_pool
 def test_job_runs_elsewhere(pool_name: str) -> None:
     """spawn() does not wait for the job: a job can wait for what its spawner does next."""
-    gate, ran_in = threading.Event(), deque[threading.Thread | None]()
+    gate, ran_in = Gate(), deque[threading.Thread | None]()
 
     def job() -> None:
-        ran_in.append(threading.current_thread() if gate.wait(DEADLINE_S) else None)
+        ran_in.append(threading.current_thread() if gate.wait() else None)
 
     with running(pool_name, 1) as pool:
         pool.spawn(job)
         assert not ran_in
-        gate.set()
+        gate.open()
     assert len(ran_in) == 1
     assert ran_in[0] not in {None, threading.current_thread()}
 
@@ -150,13 +151,13 @@ def test_no_wake_up_is_lost_between_two_steps(pool_name: str) -> None:
 @every_pool
 def test_blocked_job_holds_up_no_other(pool_name: str) -> None:
     """While one job is stuck, the other thread of a pool of two runs all the rest."""
-    gate, done = threading.Event(), threading.Semaphore(0)
+    gate, done = Gate(), threading.Semaphore(0)
     with running(pool_name, 2) as pool:
-        pool.spawn(partial(gate.wait, DEADLINE_S))
+        pool.spawn(gate.wait)
         for _ in range(50):
             pool.spawn(done.release)
         wait_for(done, 50)
-        gate.set()
+        gate.open()
 
 
 @every_pool
@@ -263,12 +264,12 @@ def test_raising_jobs_cost_no_thread(pool_name: str) -> None:
 @sized_pool
 def test_pool_of_one_keeps_the_order(pool_name: str) -> None:
     """A pool of one thread runs its jobs one after the other, in the order in which they were spawned."""
-    gate, ran = threading.Event(), list[int]()
+    gate, ran = Gate(), list[int]()
     with running(pool_name, 1) as pool:
-        pool.spawn(partial(gate.wait, DEADLINE_S))
+        pool.spawn(gate.wait)
         for number in range(1000):
             pool.spawn(partial(ran.append, number))
-        gate.set()
+        gate.open()
     assert ran == list(range(1000))
 
 

@@ -34,6 +34,25 @@ class Stop(BaseException):
 RAISED: Final = (ValueError, Stop, SystemExit, KeyboardInterrupt, GeneratorExit)
 
 
+class Gate:
+    """What jobs wait at until the test opens it. When that takes too long, it lets them go, and tells them so."""
+
+    def __init__(self) -> None:
+        self._is_open = threading.Event()
+        self._is_late = False
+
+    def open(self) -> None:
+        """Let all pass."""
+        self._is_open.set()
+
+    def wait(self) -> bool:
+        """Wait, and tell whether it was the test that opened it."""
+        if not self._is_open.wait(DEADLINE_S):
+            self._is_late = True
+            self._is_open.set()
+        return not self._is_late
+
+
 class Call:
     """A call under way in a thread of its own, so that a test can see that it waits, and that it returns in time."""
 
@@ -175,18 +194,18 @@ def run_at_once(pool: "kvs.ThreadPool", jobs: int) -> None:
 def check_size(pool: "kvs.ThreadPool", threads: int) -> None:
     """See that so many jobs run at the same time, and not one more."""
     __tracebackhide__ = True
-    begun, gate, done = threading.Semaphore(0), threading.Event(), threading.Semaphore(0)
+    begun, gate, done = threading.Semaphore(0), Gate(), threading.Semaphore(0)
 
     def hold() -> None:
         begun.release()
-        gate.wait(DEADLINE_S)
+        gate.wait()
         done.release()
 
     for _ in range(threads + 1):
         pool.spawn(hold)
     wait_for(begun, threads)
     assert not begun.acquire(timeout=GRACE_S), f"more than {threads} jobs run at the same time"
-    gate.set()
+    gate.open()
     wait_for(done, threads + 1)
 
 
