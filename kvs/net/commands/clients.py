@@ -90,7 +90,9 @@ def _listed(connection: Connection, words: list[bytes]) -> list[Client]:
     if len(words) == 2 and option == b"type":
         return list(clients.values()) if _kind(words[1]) == b"normal" else []
     if len(words) >= 2 and option == b"id":
-        numbers = [_number(word, "Invalid client ID") for word in words[1:]]
+        numbers = [frame.parse_integer(word) for word in words[1:]]
+        if None in numbers:
+            raise CommandError("Invalid client ID")
         return [clients[number] for number in numbers if number in clients]
     if words:
         raise wrong_syntax()
@@ -113,13 +115,6 @@ def _kind(word: bytes) -> bytes:
     if kind not in _KINDS:
         raise CommandError(f"Unknown client type '{text_of(word)}'")
     return kind
-
-
-def _number(word: bytes, complaint: str) -> int:
-    number = frame.parse_integer(word)
-    if number is None or number <= 0:
-        raise CommandError(complaint)
-    return number
 
 
 @dataclass(slots=True)
@@ -172,7 +167,10 @@ def _doomed(words: list[bytes]) -> _Doomed:
     for name, value in zip(words[::2], words[1::2], strict=True):
         match name.lower():
             case b"id":
-                doomed.facts["id"] = _number(value, "client-id should be greater than 0")
+                number = frame.parse_integer(value)
+                if number is None or number <= 0:
+                    raise CommandError("client-id should be greater than 0")
+                doomed.facts["id"] = number
             case b"type":
                 kind = _kind(value)
                 doomed.facts["type"] = kind.decode()

@@ -6,12 +6,12 @@ Nothing can be set here. The server's options are those it was started with: who
 from kvs.engine import MAX_VALUE_BYTES
 from kvs.memory import MemoryEngine
 from kvs.net.address import Address, parse_address
-from kvs.net.commands.words import text_of
+from kvs.net.commands.words import text_of, wrong_syntax
 from kvs.net.connection import Connection
 from kvs.net.glob import Glob
 from kvs.net.service import Service
 from kvs.resp import frame
-from kvs.resp.command import CommandError, command, container, wrong_arity
+from kvs.resp.command import CommandError, command, container
 from kvs.resp.decoder import MAX_COMMAND_BYTES
 from kvs.resp.frame import OK
 
@@ -44,13 +44,16 @@ def settings(service: Service) -> dict[str, str]:
 
 @command("config|get", -3, "server", usage="parameter [parameter ...]")
 def config_get(connection: Connection, args: list[bytes]) -> bytes:
-    """Return the settings whose names match any of the patterns, with their values."""
-    patterns = [Glob.parse(word.lower()) for word in args[2:]]
-    found: frame.Plain = {
-        name: value
-        for name, value in settings(connection.service).items()
-        if any(pattern.matches(name.encode()) for pattern in patterns)
-    }
+    """Return the settings whose names match any of the patterns, with their values; a plain name as it was asked."""
+    known = settings(connection.service)
+    found: dict[str, frame.Plain] = {}
+    for word in args[2:]:
+        pattern, asked = Glob.parse(word.lower()), text_of(word)
+        if pattern.literal is not None and asked.lower() in known:
+            found[asked] = known[asked.lower()]
+        found |= {
+            name: value for name, value in known.items() if not pattern.literal and pattern.matches(name.encode())
+        }
     return frame.encode(found, connection.protocol)
 
 
@@ -58,7 +61,7 @@ def config_get(connection: Connection, args: list[bytes]) -> bytes:
 def config_set(connection: Connection, args: list[bytes]) -> bytes:
     """Understood where it changes nothing, as the save that some tools turn off; else refused."""
     if len(args) % 2:
-        raise wrong_arity("config|set")
+        raise wrong_syntax()
     known = settings(connection.service)
     for word, value in zip(args[2::2], args[3::2], strict=True):
         name = text_of(word)

@@ -3,7 +3,7 @@
 from typing import Final
 
 from kvs.net.commands.changes import change_all, drop, put
-from kvs.net.commands.words import number_of, wrong_syntax
+from kvs.net.commands.words import check_database, number_of, wrong_syntax
 from kvs.net.connection import Connection
 from kvs.resp import frame
 from kvs.resp.command import ALL_KEYS, ONE_KEY, TWO_KEYS, CommandError, Keys, command, container
@@ -111,8 +111,7 @@ def _may_replace(words: list[bytes]) -> bool:
             is_forced = True
             del rest[0]
         elif rest[0] == b"db" and len(rest) > 1:
-            if number_of(rest[1]) != 0:
-                raise CommandError("DB index is out of range")
+            check_database(rest[1])
             del rest[:2]
         else:
             raise wrong_syntax()

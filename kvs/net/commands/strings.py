@@ -36,7 +36,9 @@ def set_(connection: Connection, args: list[bytes]) -> bytes:
         if watches.is_any:
             watches.touch(args[1])
         return OK
-    return _set_if(connection, args[1], args[2], _options("set", args[3:], _FLAGS))
+    options, lifetime = _options(args[3:], _FLAGS)
+    _refuse_lifetime("set", lifetime)
+    return _set_if(connection, args[1], args[2], options)
 
 
 def _set_if(connection: Connection, key: bytes, value: bytes, options: set[bytes]) -> bytes:
@@ -50,14 +52,14 @@ def _set_if(connection: Connection, key: bytes, value: bytes, options: set[bytes
     return OK if is_wanted else frame.NULL[connection.protocol]
 
 
-def _options(name: str, words: list[bytes], flags: set[bytes]) -> set[bytes]:
-    """Return the options of SET or GETEX in lower case.
+def _options(words: list[bytes], flags: set[bytes]) -> tuple[set[bytes], bytes | None]:
+    """Return the options of SET or GETEX in lower case, and the time to live that they want.
 
     Raises:
-        CommandError: they make no sense, or want a time to live.
+        CommandError: they make no sense.
     """
     options: set[bytes] = set()
-    lifetime = None
+    lifetime: bytes | None = None
     rest = iter(words)
     for word in rest:
         option = word.lower()
@@ -71,11 +73,19 @@ def _options(name: str, words: list[bytes], flags: set[bytes]) -> set[bytes]:
             if lifetime is None:
                 raise wrong_syntax()
         options.add(option)
+    return options, lifetime
+
+
+def _refuse_lifetime(name: str, lifetime: bytes | None) -> None:
+    """Refuse a time to live, for one reason or the other.
+
+    Raises:
+        CommandError: there is one.
+    """
     if lifetime is not None:
         if number_of(lifetime) <= 0:
             raise CommandError(f"invalid expire time in '{name}' command")
         raise no_lifetimes()
-    return options
 
 
 def bulk_or_null(connection: Connection, value: bytes | None) -> bytes:
@@ -101,8 +111,11 @@ def getset(connection: Connection, args: list[bytes]) -> bytes:
 @command("getex", -2, "string", keys=ONE_KEY, usage="key [PERSIST]")
 def getex(connection: Connection, args: list[bytes]) -> bytes:
     """Return the value of a key, and let it stay."""
-    _options("getex", args[2:], {b"persist"})
-    return bulk_or_null(connection, connection.space.get(args[1]))
+    _, lifetime = _options(args[2:], {b"persist"})
+    value = connection.space.get(args[1])
+    if value is not None:
+        _refuse_lifetime("getex", lifetime)
+    return bulk_or_null(connection, value)
 
 
 @command("getdel", 2, "string", keys=ONE_KEY, is_write=True, usage="key")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kvs.net.commands.transactions import leave
-from kvs.net.commands.words import number_of, text_of, wrong_syntax
+from kvs.net.commands.words import check_database, text_of, wrong_syntax
 from kvs.net.connection import Connection
 from kvs.resp import frame
 from kvs.resp.command import CommandError, command, wrong_arity
@@ -20,7 +20,7 @@ _NONE_SET: Final = (
     "Are you sure your configuration is correct?"
 )
 _HELLO_FIRST: Final = (
-    "HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> "
+    "HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> "
     "option can be used to authenticate the client and select the RESP protocol version at the same time"
 )
 
@@ -49,8 +49,7 @@ def quit_(connection: Connection, _args: list[bytes]) -> bytes:
 @command("select", 2, "connection", usage="index")
 def select(_connection: Connection, args: list[bytes]) -> bytes:
     """Choose the database; there is one, and its number is 0."""
-    if number_of(args[1]) != 0:
-        raise CommandError("DB index is out of range")
+    check_database(args[1])
     return OK
 
 

@@ -16,6 +16,19 @@ def number_of(word: bytes) -> int:
     return number
 
 
+def check_database(word: bytes) -> None:
+    """See that a word is the number of the one database that there is.
+
+    Raises:
+        CommandError: it is another number, or none.
+    """
+    number = number_of(word)
+    if not -(1 << 31) <= number < 1 << 31:
+        raise CommandError("value is out of range, value must between -2147483648 and 2147483647")
+    if number != 0:
+        raise CommandError("DB index is out of range")
+
+
 def text_of(word: bytes) -> str:
     r"""Return a word as it can be shown, whatever its bytes.
 
