@@ -53,7 +53,8 @@ class Hosted:
 
     def __init__(self, engine: Engine, pool: ThreadPool | None, transcript: list[str]) -> None:
         self.engine = engine
-        self.server = kvs.KvsServer(engine, pool or PlainPool(), "127.0.0.1:0")
+        self.pool = pool if pool is not None else PlainPool()
+        self.server = kvs.KvsServer(engine, self.pool, "127.0.0.1:0")
         self.address = self.server.address
         self.connect = Clients(self.address, transcript)
         self.serving = Call(self.server.serve_forever)

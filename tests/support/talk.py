@@ -166,27 +166,32 @@ def dial(address: str, deadline_s: float) -> socket.socket:
 
 
 @contextlib.contextmanager
-def stranger(reply: bytes) -> Iterator[str]:
-    """Give the address of a server that answers whatever it is sent with these bytes, and hangs up."""
+def stranger(reply: bytes, visits: int = 100) -> Iterator[str]:
+    """Give the address of a server that answers whatever it is sent with these bytes, and hangs up.
+
+    Args:
+        reply: the bytes.
+        visits: how many connections it takes before it goes home.
+    """
 
     def answer() -> None:
-        while True:
-            line, _ = listener.accept()
-            with line:
-                line.settimeout(DEADLINE_S)
-                if not line.recv(1 << 16):
-                    return
-                line.sendall(reply)
-                line.shutdown(socket.SHUT_WR)
-                line.recv(1 << 16)
+        with listener:
+            for _ in range(visits):
+                line, _ = listener.accept()
+                with line:
+                    line.settimeout(DEADLINE_S)
+                    if not line.recv(1 << 16):
+                        return
+                    line.sendall(reply)
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=answer, daemon=True)
-        thread.start()
-        address = f"127.0.0.1:{listener.getsockname()[1]}"
-        yield address
+    listener = socket.create_server(("127.0.0.1", 0))
+    address = f"127.0.0.1:{listener.getsockname()[1]}"
+    thread = threading.Thread(target=answer, daemon=True)
+    thread.start()
+    yield address
+    with contextlib.suppress(ConnectionError):
         dial(address, DEADLINE_S).close()  # a client who says nothing sends it home
-        thread.join(DEADLINE_S)
+    thread.join(DEADLINE_S)
 
 
 @contextlib.contextmanager
