@@ -5,6 +5,7 @@ import os
 import re
 import select
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -119,6 +120,40 @@ def test_an_idle_connection_found_dead_is_replaced(ask: Callable[[KvsClient], ob
             ask(client)
         numbers = [server.heard.get_nowait()[0] for _ in range(server.heard.qsize())]
         assert numbers[:2] == [1, 2], "the second command was sent on the second connection"
+
+
+def test_a_write_of_which_nothing_was_sent_is_sent_on_another_connection() -> None:
+    """When a connection takes not one byte of a command, the command was not begun: it goes on another one, once."""
+
+    def script(peer: Peer) -> None:
+        peer.answer(b":1\r\n")
+        if peer.number > 1:
+            peer.expect_end()
+
+    with Scripted(script) as server, KvsClient(server.address) as client:
+        assert len(client) == 1
+        wait_for_end(client)
+        wire = idle_wire(client)
+        wire._talk.shutdown(socket.SHUT_WR)
+        wire.is_quiet = lambda: True  # type: ignore[method-assign]  # as if it had gone right after we looked
+        client.remove(b"k")
+        assert server.heard_so_far() == [[b"DBSIZE"], [b"DEL", b"k"]]
+
+
+def test_a_repetition_takes_a_new_connection() -> None:
+    """A read is repeated on a connection opened for it: idle ones may be as broken as the first."""
+
+    def script(peer: Peer) -> None:
+        peer.hear()
+        if peer.number == 3:
+            peer.say(b":7\r\n")
+
+    with Scripted(script) as server, KvsClient(server.address) as client:
+        wires = client._caller.wires
+        for wire in [wires.take(), wires.take()]:
+            wires.give_back(wire)
+        assert len(client) == 7
+        assert server.connections == 3
 
 
 def test_words_said_unasked_end_an_idle_connection() -> None:
