@@ -122,7 +122,8 @@ def serve(root: Path, cycle: int) -> Served:
         "--log-level": "error",
     }
     words = [word for option in options.items() for word in option]
-    return Served([sys.executable, "-P", "-m", "kvs"], os.environ, root, words)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("KVS_")}
+    return Served([sys.executable, "-P", "-m", "kvs"], environment, root, words)
 
 
 def run_until_killed(root: Path, cycle: int, clients: list[Client], rng: Random) -> None:
