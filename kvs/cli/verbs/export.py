@@ -37,7 +37,7 @@ def run(
 
 def _write_all(store: Engine, codec: Codec, write: Callable[[bytes], object]) -> int:
     """Write the rows of all pairs and return how many there were."""
-    count, keys, size_bytes = 0, max(1, len(store)), store.stats().live_bytes  # behind a server keys may come meanwhile
+    count, keys, size_bytes = 0, max(1, len(store)), store.stats().live_bytes  # keys may come while we count
     with shown_progress("exporting") as progress:
         for count, (key, value) in enumerate(store.scan(), 1):
             write(codec.encode(key, value))
