@@ -47,10 +47,10 @@ def test_scan_shows_the_keys_of_its_beginning(scratch: Path, engine: str) -> Non
 
 
 @every_engine
-def test_batch_is_applied_as_one(tmp_path: Path, engine: str) -> None:
+def test_batch_is_applied_as_one(scratch: Path, engine: str) -> None:
     """write() applies all of its steps or, when one is wrong, none; of several on one key the last counts."""
     wrong: Any = "text"
-    with kvs.open(tmp_path, engine) as store:
+    with kvs.open(scratch, engine) as store:
         store.set(b"old", b"value")
         store.write([(b"a", b"1"), (b"old", None), (b"a", b"2"), (b"never there", None), (b"b", b"")])
         assert dict(store) == {b"a": b"2", b"b": b""}
@@ -60,18 +60,18 @@ def test_batch_is_applied_as_one(tmp_path: Path, engine: str) -> None:
 
 
 @every_engine
-def test_readers_may_be_several(tmp_path: Path, engine: str) -> None:
+def test_readers_may_be_several(scratch: Path, engine: str) -> None:
     """With flag "r" several may read at once and none may write; where there is no store, none is made."""
-    filled(tmp_path / "store", engine)
+    filled(scratch / "store", engine)
     with (
-        kvs.open(tmp_path / "store", engine, flag="r") as one,
-        kvs.open(tmp_path / "store", engine, flag="r") as two,
+        kvs.open(scratch / "store", engine, flag="r") as one,
+        kvs.open(scratch / "store", engine, flag="r") as two,
     ):
         assert one.get(b"made by") == two.get(b"made by") == engine.encode()
         with pytest.raises(kvs.WritesRefusedError):
             one.set(b"key", b"value")
         with pytest.raises(kvs.StoreLockedError):
-            kvs.open(tmp_path / "store", engine)
+            kvs.open(scratch / "store", engine)
     with pytest.raises(kvs.StoreMissingError):
-        kvs.open(tmp_path / "none", engine, flag="r")
-    assert not (tmp_path / "none").exists()
+        kvs.open(scratch / "none", engine, flag="r")
+    assert not (scratch / "none").exists()

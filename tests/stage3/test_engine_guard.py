@@ -20,11 +20,11 @@ def untouched(directory: Path) -> dict[str, bytes]:
 
 
 @other_engine
-def test_wrong_engine_is_refused(tmp_path: Path, made: str, wanted: str) -> None:
+def test_wrong_engine_is_refused(scratch: Path, made: str, wanted: str) -> None:
     """A store that the other engine made is refused: WrongEngineError names both, and is a StorageError."""
-    filled(tmp_path, made)
+    filled(scratch, made)
     with pytest.raises(kvs.WrongEngineError) as caught:
-        kvs.open(tmp_path, wanted)
+        kvs.open(scratch, wanted)
     assert isinstance(caught.value, kvs.StorageError)
     assert (caught.value.found, caught.value.wanted) == (made, wanted)
     assert made in str(caught.value)
@@ -32,56 +32,56 @@ def test_wrong_engine_is_refused(tmp_path: Path, made: str, wanted: str) -> None
 
 
 @other_engine
-def test_refused_engine_touches_nothing(tmp_path: Path, made: str, wanted: str) -> None:
+def test_refused_engine_touches_nothing(scratch: Path, made: str, wanted: str) -> None:
     """Whoever is refused leaves no file behind and changes none; the right engine opens the store as it was."""
-    filled(tmp_path, made)
-    before = untouched(tmp_path)
+    filled(scratch, made)
+    before = untouched(scratch)
     for _ in range(2):
         with pytest.raises(kvs.WrongEngineError):
-            kvs.open(tmp_path, wanted)
-    assert untouched(tmp_path) == before
-    with kvs.open(tmp_path, made) as store:
+            kvs.open(scratch, wanted)
+    assert untouched(scratch) == before
+    with kvs.open(scratch, made) as store:
         assert dict(store) == {b"made by": made.encode()}
 
 
 @other_engine
-def test_empty_store_remembers_its_engine(tmp_path: Path, made: str, wanted: str) -> None:
+def test_empty_store_remembers_its_engine(scratch: Path, made: str, wanted: str) -> None:
     """A store in which nothing was ever written belongs to its engine all the same."""
-    kvs.open(tmp_path, made).close()
+    kvs.open(scratch, made).close()
     with pytest.raises(kvs.WrongEngineError):
-        kvs.open(tmp_path, wanted)
-    kvs.open(tmp_path, made).close()
+        kvs.open(scratch, wanted)
+    kvs.open(scratch, made).close()
 
 
 @other_engine
-def test_open_store_is_guarded_too(tmp_path: Path, made: str, wanted: str) -> None:
+def test_open_store_is_guarded_too(scratch: Path, made: str, wanted: str) -> None:
     """While the right engine has it open, the wrong one is refused, by either reason, and the store works on."""
-    with kvs.open(tmp_path, made) as store:
+    with kvs.open(scratch, made) as store:
         store.set(b"key", b"value")
         with pytest.raises((kvs.WrongEngineError, kvs.StoreLockedError)):
-            kvs.open(tmp_path, wanted)
+            kvs.open(scratch, wanted)
         store.set(b"other", b"value")
-    with kvs.open(tmp_path, made) as store:
+    with kvs.open(scratch, made) as store:
         assert len(store) == 2
 
 
-def test_segments_alone_are_a_log(tmp_path: Path) -> None:
+def test_segments_alone_are_a_log(scratch: Path) -> None:
     """A directory with segments and nothing that names an engine is a log, as one from before there were two."""
-    filled(tmp_path, "log")
-    for name in contents(tmp_path):
+    filled(scratch, "log")
+    for name in contents(scratch):
         if not name.endswith(".data"):
-            (tmp_path / name).unlink()
-    before = untouched(tmp_path)
+            (scratch / name).unlink()
+    before = untouched(scratch)
     with pytest.raises(kvs.WrongEngineError):
-        kvs.open(tmp_path, "sqlite")
-    assert untouched(tmp_path) == before
-    with kvs.open(tmp_path, "log") as store:
+        kvs.open(scratch, "sqlite")
+    assert untouched(scratch) == before
+    with kvs.open(scratch, "log") as store:
         assert dict(store) == {b"made by": b"log"}
 
 
-def test_engines_live_side_by_side(tmp_path: Path) -> None:
+def test_engines_live_side_by_side(scratch: Path) -> None:
     """Stores of different engines in different directories do not disturb each other."""
-    with kvs.open(tmp_path / "one", "log") as one, kvs.open(tmp_path / "two", "sqlite") as two:
+    with kvs.open(scratch / "one", "log") as one, kvs.open(scratch / "two", "sqlite") as two:
         one.set(b"key", b"1")
         two.set(b"key", b"2")
         assert (one.get(b"key"), two.get(b"key")) == (b"1", b"2")
@@ -92,10 +92,10 @@ def test_engines_live_side_by_side(tmp_path: Path) -> None:
 
 @pytest.mark.extension
 @every_engine
-def test_directory_is_opened_as_what_it_is(tmp_path: Path, engine: str) -> None:
+def test_directory_is_opened_as_what_it_is(scratch: Path, engine: str) -> None:
     """kvs.open() without an engine opens a store that is there with the engine that made it."""
-    filled(tmp_path, engine)
-    with kvs.open(tmp_path) as store:
+    filled(scratch, engine)
+    with kvs.open(scratch) as store:
         assert store.name == engine
         assert dict(store) == {b"made by": engine.encode()}
 

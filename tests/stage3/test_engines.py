@@ -42,10 +42,10 @@ else:
 
 
 @every_engine
-def test_get_stored_value(tmp_path: Path, engine: str) -> None:
+def test_get_stored_value(scratch: Path, engine: str) -> None:
     """What was set is what get returns, before and after a reopen."""
     for is_new in (True, False):
-        with kvs.open(tmp_path, engine) as store:
+        with kvs.open(scratch, engine) as store:
             if is_new:
                 store.set(b"key1", b"value1")
                 store.set(b"key2", b"value2")
@@ -54,34 +54,34 @@ def test_get_stored_value(tmp_path: Path, engine: str) -> None:
 
 
 @every_engine
-def test_overwrite_value(tmp_path: Path, engine: str) -> None:
+def test_overwrite_value(scratch: Path, engine: str) -> None:
     """The last set of a key counts, before and after a reopen."""
-    with kvs.open(tmp_path, engine) as store:
+    with kvs.open(scratch, engine) as store:
         store.set(b"key1", b"value1")
         assert store.get(b"key1") == b"value1"
         store.set(b"key1", b"value2")
         assert store.get(b"key1") == b"value2"
-    with kvs.open(tmp_path, engine) as store:
+    with kvs.open(scratch, engine) as store:
         assert store.get(b"key1") == b"value2"
         store.set(b"key1", b"value3")
         assert store.get(b"key1") == b"value3"
 
 
 @every_engine
-def test_get_non_existent_value(tmp_path: Path, engine: str) -> None:
+def test_get_non_existent_value(scratch: Path, engine: str) -> None:
     """A key that was never set has no value, before and after a reopen."""
-    with kvs.open(tmp_path, engine) as store:
+    with kvs.open(scratch, engine) as store:
         store.set(b"key1", b"value1")
         assert store.get(b"key2") is None
         assert store.get(b"key2", b"default") == b"default"
-    with kvs.open(tmp_path, engine) as store:
+    with kvs.open(scratch, engine) as store:
         assert store.get(b"key2") is None
 
 
 @every_engine
-def test_remove_non_existent_key(tmp_path: Path, engine: str) -> None:
+def test_remove_non_existent_key(scratch: Path, engine: str) -> None:
     """Removing what is not there raises, also when it was there once."""
-    with kvs.open(tmp_path, engine) as store:
+    with kvs.open(scratch, engine) as store:
         with pytest.raises(kvs.KeyNotFoundError):
             store.remove(b"key1")
         store.set(b"key1", b"value1")
@@ -91,14 +91,14 @@ def test_remove_non_existent_key(tmp_path: Path, engine: str) -> None:
 
 
 @every_engine
-def test_remove_key(tmp_path: Path, engine: str) -> None:
+def test_remove_key(scratch: Path, engine: str) -> None:
     """A removed key has no value any more, before and after a reopen; its neighbours have."""
-    with kvs.open(tmp_path, engine) as store:
+    with kvs.open(scratch, engine) as store:
         store.set(b"key1", b"value1")
         store.set(b"key2", b"value2")
         store.remove(b"key1")
         assert store.get(b"key1") is None
-    with kvs.open(tmp_path, engine) as store:
+    with kvs.open(scratch, engine) as store:
         assert store.get(b"key1") is None
         assert store.get(b"key2") == b"value2"
 
@@ -132,22 +132,22 @@ def test_there_are_two_engines() -> None:
 
 
 @every_engine
-def test_engine_knows_its_name(tmp_path: Path, engine: str) -> None:
+def test_engine_knows_its_name(scratch: Path, engine: str) -> None:
     """A store's name, and the engine in its stats(), are the name that it is opened by."""
-    with kvs.open(tmp_path, engine) as store:
+    with kvs.open(scratch, engine) as store:
         assert store.name == engine
         assert store.stats().engine == engine
 
 
-def test_unknown_engine_is_refused(tmp_path: Path) -> None:
+def test_unknown_engine_is_refused(scratch: Path) -> None:
     """An engine that does not exist is a ValueError that names it; nothing is made."""
     with pytest.raises(ValueError, match="papyrus"):
-        kvs.open(tmp_path / "store", "papyrus")
-    assert not (tmp_path / "store").exists()
+        kvs.open(scratch / "store", "papyrus")
+    assert not (scratch / "store").exists()
 
 
 @every_engine
-def test_any_bytes_are_kept(tmp_path: Path, engine: str) -> None:
+def test_any_bytes_are_kept(scratch: Path, engine: str) -> None:
     """Keys and values are any bytes: none at all, zeros, what is not UTF-8, what looks like text, numbers and SQL."""
     pairs = {
         b"": b"empty key",
@@ -165,11 +165,11 @@ def test_any_bytes_are_kept(tmp_path: Path, engine: str) -> None:
         b"k" * 65_535: b"the longest key",
         b"long": b"v" * 300_000,
     }
-    with kvs.open(tmp_path, engine) as store:
+    with kvs.open(scratch, engine) as store:
         for key, value in pairs.items():
             store.set(key, value)
         assert {key: store.get(key) for key in pairs} == pairs
-    with kvs.open(tmp_path, engine) as store:
+    with kvs.open(scratch, engine) as store:
         assert {key: store.get(key) for key in pairs} == pairs
         assert sorted(store) == sorted(pairs)
         store.remove(b"a\0")
@@ -178,9 +178,9 @@ def test_any_bytes_are_kept(tmp_path: Path, engine: str) -> None:
 
 
 @every_engine
-def test_it_is_a_mapping(tmp_path: Path, engine: str) -> None:
+def test_it_is_a_mapping(scratch: Path, engine: str) -> None:
     """len, `in`, iteration and brackets are those of a dict with the same steps behind it."""
-    with kvs.open(tmp_path, engine) as store:
+    with kvs.open(scratch, engine) as store:
         assert (len(store), list(store), b"a" in store) == (0, [], False)
         store[b"a"] = b"1"
         store[b"b"] = b"2"
@@ -216,11 +216,11 @@ def test_agrees_with_a_dict(scratch: Path, engine: str, rng: random.Random) -> N
 
 
 @every_engine
-def test_what_is_no_key_or_value_is_refused(tmp_path: Path, engine: str) -> None:
+def test_what_is_no_key_or_value_is_refused(scratch: Path, engine: str) -> None:
     """Another type than bytes is a TypeError, a key of 65,536 bytes an InvalidKeyError; nothing is stored."""
     text: Any = "text"
     number: Any = 5
-    with kvs.open(tmp_path, engine) as store:
+    with kvs.open(scratch, engine) as store:
         for wrong in (text, number):
             for call in (lambda w=wrong: store.set(w, b""), lambda w=wrong: store.set(b"k", w)):
                 with pytest.raises(TypeError):
@@ -235,9 +235,9 @@ def test_what_is_no_key_or_value_is_refused(tmp_path: Path, engine: str) -> None
 
 
 @every_engine
-def test_closed_store_is_closed(tmp_path: Path, engine: str) -> None:
+def test_closed_store_is_closed(scratch: Path, engine: str) -> None:
     """After close() every call raises StoreClosedError, but a second close(); what was stored stays."""
-    store = kvs.open(tmp_path, engine)
+    store = kvs.open(scratch, engine)
     store.set(b"key", b"value")
     store.close()
     store.close()
@@ -248,14 +248,14 @@ def test_closed_store_is_closed(tmp_path: Path, engine: str) -> None:
     for call in calls:
         with pytest.raises(kvs.StoreClosedError):
             call()
-    with kvs.open(tmp_path, engine) as store:
+    with kvs.open(scratch, engine) as store:
         assert store.get(b"key") == b"value"
 
 
 @every_engine
-def test_sync_and_compact_change_nothing_seen(tmp_path: Path, engine: str) -> None:
+def test_sync_and_compact_change_nothing_seen(scratch: Path, engine: str) -> None:
     """sync() and compact() leave every pair as it is, on an empty store too, and may be repeated."""
-    with kvs.open(tmp_path, engine) as store:
+    with kvs.open(scratch, engine) as store:
         for _ in range(2):
             store.sync()
             store.compact()
@@ -271,34 +271,34 @@ def test_sync_and_compact_change_nothing_seen(tmp_path: Path, engine: str) -> No
 
 
 @every_engine
-def test_one_owner(target: Target, tmp_path: Path, engine: str) -> None:
+def test_one_owner(target: Target, scratch: Path, engine: str) -> None:
     """A directory has one owner at a time, in this process and among all; the refusal names the directory."""
-    with kvs.open(tmp_path, engine) as store:
+    with kvs.open(scratch, engine) as store:
         store.set(b"key", b"value")
         with pytest.raises(kvs.StoreLockedError):
-            kvs.open(tmp_path, engine)
-        [answer] = run_program(target, INTRUDER, tmp_path, engine)
+            kvs.open(scratch, engine)
+        [answer] = run_program(target, INTRUDER, scratch, engine)
         assert answer.startswith("refused")
-        assert str(tmp_path) in answer
+        assert str(scratch) in answer
         assert store.get(b"key") == b"value"
-    assert run_program(target, INTRUDER, tmp_path, engine) == ["opened"]
+    assert run_program(target, INTRUDER, scratch, engine) == ["opened"]
 
 
 @every_engine
-def test_killed_owner_loses_nothing(target: Target, tmp_path: Path, engine: str) -> None:
+def test_killed_owner_loses_nothing(target: Target, scratch: Path, engine: str) -> None:
     """After kill -9 every acknowledged write is there, and the next open needs no help."""
-    with start_program(target, WRITER, tmp_path, engine) as writer:
+    with start_program(target, WRITER, scratch, engine) as writer:
         for _ in range(200):
             acknowledged = int(writer.read_line() or -1)
         writer.kill()
-    with kvs.open(tmp_path, engine) as store:
+    with kvs.open(scratch, engine) as store:
         assert acknowledged >= 199
         assert len(store) > acknowledged
         assert all(store.get(b"key%d" % number) == b"value%d" % number for number in range(len(store)))
 
 
 @every_engine
-def test_threads_may_share_a_store(tmp_path: Path, engine: str) -> None:
+def test_threads_may_share_a_store(scratch: Path, engine: str) -> None:
     """Four threads that set, get and remove keys of their own, in one store, find what they left and lose nothing."""
     errors: list[BaseException] = []
 
@@ -315,7 +315,7 @@ def test_threads_may_share_a_store(tmp_path: Path, engine: str) -> None:
         except BaseException as error:  # noqa: BLE001  # told by the main thread
             errors.append(error)
 
-    with kvs.open(tmp_path, engine) as store:
+    with kvs.open(scratch, engine) as store:
         threads = [threading.Thread(target=work, args=(store, mine)) for mine in range(4)]
         for thread in threads:
             thread.start()
@@ -326,14 +326,14 @@ def test_threads_may_share_a_store(tmp_path: Path, engine: str) -> None:
 
 
 @every_engine
-def test_foreign_files_are_left_alone(tmp_path: Path, engine: str) -> None:
+def test_foreign_files_are_left_alone(scratch: Path, engine: str) -> None:
     """Files that are not the store's stay as they are, through writes, compaction and reopening."""
     foreign = {"notes.txt": b"mine", "table.csv": b"a,b", ".hidden": b"x", "data": b"y", "folder/1.data": b"mine"}
-    (tmp_path / "folder").mkdir()
+    (scratch / "folder").mkdir()
     for name, data in foreign.items():
-        (tmp_path / name).write_bytes(data)
+        (scratch / name).write_bytes(data)
     for number in range(2):
-        with kvs.open(tmp_path, engine) as store:
+        with kvs.open(scratch, engine) as store:
             store.set(b"key", b"%d" % number)
             store.compact()
-    assert {name: (tmp_path / name).read_bytes() for name in foreign} == foreign
+    assert {name: (scratch / name).read_bytes() for name in foreign} == foreign
