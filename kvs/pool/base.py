@@ -9,7 +9,7 @@ Invariants:
     3. A job that raises, whatever it raises, costs nobody else anything: that it did is logged, and the pool has as
        many threads as before.
     4. After `shutdown` no job is accepted, and every job that was accepted still runs.
-    5. `shutdown` has returned: no thread of the pool is left.
+    5. Once a `shutdown` that waits has returned, no thread of the pool is left.
     6. A pool keeps nothing of a job that is done.
 
 A program that forgets `shutdown` must still end, so the threads are daemons: at the end of the program they are cut

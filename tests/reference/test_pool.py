@@ -97,14 +97,12 @@ def test_naive_pool_remembers_those_that_live() -> None:
 
 def test_naive_pool_forgets_a_crowd() -> None:
     """After a hundred threads at once, too, a naive pool remembers only what lives."""
-    pool = kvs.NaiveThreadPool(1)
-    before = set(threading.enumerate())
-    run_at_once(pool, 100)
-    for thread in set(threading.enumerate()) - before:
-        thread.join(DEADLINE_S)
-    run_at_once(pool, 1)
-    assert len(pool._threads) <= 1
-    pool.shutdown()
+    with running("NaiveThreadPool", 1) as pool:
+        run_at_once(pool, 100)
+        for thread in set(pool._threads):
+            thread.join(DEADLINE_S)
+        last = worker_of(pool)
+        assert pool._threads == {last}
 
 
 def test_closed_pool_says_so() -> None:
