@@ -29,20 +29,21 @@ class Compactor:
     Threads: none of its own, and one compaction at a time: the caller sees to that.
     """
 
-    def __init__(
-        self, writer: Writer, options: LogOptions, lock: AbstractContextManager[object] = nullcontext()
-    ) -> None:
+    def __init__(self, writer: Writer, options: LogOptions, lock: AbstractContextManager[object] | None = None) -> None:
         self.merges = 0
         self._writer = writer
         self._options = options
-        self._lock = lock
+        self._lock = lock or nullcontext()
         self.look_at = options.compact_dead_bytes  # so many dead bytes, and it is worth looking at the ratio
 
     def run_if_due(self) -> None:
-        """Compact when enough is dead; a failure is logged, for the write at hand is done and well."""
+        """Compact when enough is dead. The caller holds its lock."""
+        if self._writer.keydir.dead_bytes >= self.look_at:
+            self.look()
+
+    def look(self) -> None:
+        """Compact, if it is worth it; a failure is logged, for the write at hand is done and well."""
         dead_bytes = self._writer.keydir.dead_bytes
-        if dead_bytes < self.look_at:
-            return
         self.look_at = self._due_at()
         if dead_bytes < self.look_at:
             return

@@ -16,6 +16,7 @@ import logging
 import os
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from struct import Struct
 from typing import Final, Self, TypeVar, overload
 from zlib import crc32
@@ -125,7 +126,9 @@ class LogEngine(Engine):
         self._disk = disk
         self._options = options
         self._is_always = options.sync == "always"
-        self._lock = threading.Lock()  # guards every field below, what they refer to, and the files
+        # `_lock` guards every field below, what they refer to, and the files. Who only reads values and does not
+        # change a thing holds `_read_lock`, which here is the same.
+        self._lock, self._read_lock = self._make_locks()
         self._is_closed = False
         self._ticker: Ticker | None = None
         self._order = KeyOrder()
@@ -144,10 +147,23 @@ class LogEngine(Engine):
         self._entries = recovered.keydir.entries
         self._writer = Writer(disk, options, recovered)
         self._views = self._writer.views
-        self._compactor = Compactor(self._writer, options)
+        self._compactor = self._make_compactor()
         self._turns = Turns(self._writer)
         if flag == "r":
             self._writer.refuse("it was opened to read only")
+
+    # What an engine on this log that has other locks makes differently.
+
+    def _make_locks(self) -> tuple[AbstractContextManager[object], AbstractContextManager[object]]:
+        """Return what who changes something holds, and what who reads does: one big lock, for both."""
+        lock = threading.Lock()
+        return lock, lock
+
+    def _make_compactor(self) -> Compactor:
+        """Return what compacts, under the lock."""
+        return Compactor(self._writer, self._options)
+
+    # Owning the directory.
 
     def _own(self, flag: str) -> None:
         """Become the directory's owner, or a reader; make the store where the flag says so."""
@@ -170,7 +186,7 @@ class LogEngine(Engine):
 
     def _become_child(self) -> None:
         """In a forked child: keep reading, but own nothing, and wait for no lock of a thread that is not here."""
-        self._lock = threading.Lock()
+        self._lock, self._read_lock = self._make_locks()
         self._ticker = None
         self._writer.refuse("this process is a fork of its owner; open the store anew")
 
@@ -190,7 +206,7 @@ class LogEngine(Engine):
         """
         if type(key) is not bytes:
             check_type(key)
-        with self._lock:
+        with self._read_lock:
             try:
                 location = self._entries[key]
             except KeyError:
@@ -204,17 +220,17 @@ class LogEngine(Engine):
         return data[HEADER_BYTES + len(key) : -CHECKSUM_BYTES]
 
     def __len__(self) -> int:
-        with self._lock:
+        with self._read_lock:
             self._check_open()
             return len(self._entries)
 
     def __contains__(self, key: object) -> bool:
-        with self._lock:
+        with self._read_lock:
             self._check_open()
             return key in self._entries
 
     def __iter__(self) -> Iterator[bytes]:
-        with self._lock:
+        with self._read_lock:
             self._check_open()
             return iter([*self._entries])
 
@@ -231,28 +247,39 @@ class LogEngine(Engine):
 
         Cost: the first scan sorts the keys, later ones merge in what is new; point writes pay nothing for it.
         """
-        with self._lock:
-            self._check_open()
-            keys = self._order.keys(self._entries, self._keydir.removals)
-        chosen = select_range(keys, start, stop, prefix=prefix, limit=limit, reverse=reverse)
-        return self._read_in_order(chosen)
+        chosen = select_range(self._keys_in_order(), start, stop, prefix=prefix, limit=limit, reverse=reverse)
+        return self._walk(chosen)
 
-    def _read_in_order(self, keys: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    def _keys_in_order(self) -> list[bytes]:
+        """Return the sorted keys of this moment; the list is not to be changed."""
+        with self._lock:  # though it only reads: the order is brought up to date
+            self._check_open()
+            return self._order.keys(self._entries, self._keydir.removals)
+
+    def _walk(self, keys: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
+        """Yield these keys with their values, some at a time."""
         for first in range(0, len(keys), SCAN_CHUNK):
-            pairs = []
-            with self._lock:
-                self._check_open()
-                entries, views = self._entries, self._views
-                for key in keys[first : first + SCAN_CHUNK]:
-                    location = entries.get(key)
-                    if location is not None:
-                        memory, seed = views[location >> SLOT_SHIFT]
-                        offset = location >> SIZE_BITS & OFFSET_MASK
-                        data = memory[offset : offset + (location & SIZE_MASK)]
-                        if crc32(data, seed ^ offset) != RESIDUE:
-                            raise self._writer.by_slot[location >> SLOT_SHIFT].rot_at(offset)
-                        pairs.append((key, data[HEADER_BYTES + len(key) : -CHECKSUM_BYTES]))
-            yield from pairs
+            yield from self._read_some(keys[first : first + SCAN_CHUNK])
+
+    def _read_some(self, keys: list[bytes]) -> list[tuple[bytes, bytes]]:
+        """Return those of these keys that are there, with their values.
+
+        One straight loop, and one hold of the lock: through `get` it takes 1.7 times as long.
+        """
+        pairs = []
+        with self._read_lock:
+            self._check_open()
+            entries, views = self._entries, self._views
+            for key in keys:
+                location = entries.get(key)
+                if location is not None:
+                    memory, seed = views[location >> SLOT_SHIFT]
+                    offset = location >> SIZE_BITS & OFFSET_MASK
+                    data = memory[offset : offset + (location & SIZE_MASK)]
+                    if crc32(data, seed ^ offset) != RESIDUE:
+                        raise self._writer.by_slot[location >> SLOT_SHIFT].rot_at(offset)
+                    pairs.append((key, data[HEADER_BYTES + len(key) : -CHECKSUM_BYTES]))
+        return pairs
 
     # Writing.
 

@@ -12,7 +12,7 @@ Source: the writers' queue of LevelDB.
 
 import contextlib
 from collections import deque
-from threading import Lock
+from contextlib import AbstractContextManager
 from typing import Final
 
 from kvs.errors import KeyNotFoundError, KvsError, StorageError
@@ -48,7 +48,7 @@ class Turns:
         self._writer = writer
         self.waiting: deque[Ticket] = deque()
 
-    def wait(self, ticket: Ticket, lock: Lock) -> None:
+    def wait(self, ticket: Ticket, lock: AbstractContextManager[object]) -> None:
         """Return when the ticket's write is durable.
 
         Raises:

@@ -50,7 +50,11 @@ class Writer:
         options: where a segment ends.
         recovered: what recovery found; the writer goes on from there.
 
-    `views` has the memory and the seed of each segment by its slot: what a read needs, at one step instead of two.
+    Attributes:
+        views: the memory and the seed of each segment by its slot: what a read needs, at one step instead of two.
+        publishing: a batch that is just becoming the index's, key by key: each key's new location, None where it is
+            removed. For readers without a lock, who see all of it here before any of it there. None between batches.
+        batches: how many were published that way; counted after `publishing` is set, before the index changes.
     """
 
     def __init__(self, disk: Disk, options: LogOptions, recovered: Recovered) -> None:
@@ -60,6 +64,8 @@ class Writer:
         self.views = {segment.slot: (segment.memory, segment.seed) for segment in self.segments}
         self.keydir = recovered.keydir
         self.sequence = recovered.sequence
+        self.publishing: dict[bytes, int | None] | None = None
+        self.batches = 0
         self.active: Segment | None = None  # where records go; None when the next one must first ask for room
         self.last_sync: float | None = None
         self._options = options
@@ -126,11 +132,16 @@ class Writer:
 
     def publish(self, written: Written) -> None:
         """Let the index say what the log says, all of it, also when Ctrl-C comes between the steps."""
+        if len(written.values) + len(written.tombstones) > 1:
+            self.publishing = {**written.values, **dict.fromkeys(written.tombstones)}
+            self.batches += 1
         try:
             self._point_at(written)
         except BaseException:
             self._point_at(written)  # what it counts twice as dead, the next compaction counts anew
             raise
+        finally:
+            self.publishing = None
 
     def _point_at(self, written: Written) -> None:
         """Point the keys of a write at their records."""

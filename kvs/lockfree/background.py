@@ -1,0 +1,83 @@
+"""BackgroundCompactor: compactions in a thread of their own, while readers and writers go on."""
+
+import logging
+import threading
+from contextlib import AbstractContextManager
+
+from kvs.engine import Progress
+from kvs.errors import KvsError, StoreClosedError
+from kvs.log.compactor import Compactor
+from kvs.log.options import LogOptions
+from kvs.log.writer import Writer
+
+logger = logging.getLogger(__name__)
+
+
+class BackgroundCompactor(Compactor):
+    """Keeps the dead bytes of a log within bounds, in its own time.
+
+    Invariant: as Compactor's, but for what dies while a compaction runs.
+
+    Args:
+        writer: the log.
+        options: when it is worth it, and how large a merged segment may be.
+        lock: the writers' lock.
+
+    Threads: `run` and `stop` from any but the writers' lock's holder, `run_if_due` from that alone. Whoever compacts
+    holds `_turn`, which is always taken before the writers' lock. The thread of its own is a daemon, begun when there
+    is something to do; it holds this object and the log's parts, never the engine.
+    """
+
+    def __init__(self, writer: Writer, options: LogOptions, lock: AbstractContextManager[object]) -> None:
+        super().__init__(writer, options, lock)
+        self._turn = threading.Lock()
+        self._is_due = threading.Event()
+        self._is_stopped = False
+        self._thread: threading.Thread | None = None
+
+    def run_if_due(self) -> None:
+        """Have the thread look soon, when enough is dead."""
+        if self._writer.keydir.dead_bytes < self.look_at or self._is_due.is_set():
+            return
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._serve, name="kvs-compactor", daemon=True)
+            self._thread.start()
+        self._is_due.set()
+
+    def run(self, progress: Progress) -> None:
+        """Merge what has dead records in it; see Compactor.run. Waits for one that runs already.
+
+        Raises:
+            StoreClosedError: the engine was closed meanwhile; nothing is left of the merge under way.
+        """
+
+        def go_on(done: int, total: int) -> None:
+            if self._is_stopped:
+                raise StoreClosedError
+            progress(done, total)
+
+        with self._turn:
+            super().run(go_on)
+
+    def stop(self) -> None:
+        """Give up what runs, and end the thread. When this returns nothing is under way."""
+        self._is_stopped = True
+        self._is_due.set()
+        if self._thread is not None:
+            self._thread.join()
+        with self._turn:
+            pass
+
+    def _serve(self) -> None:
+        """Look whenever it is due, until stopped. In the thread of its own."""
+        while True:
+            self._is_due.wait()
+            self._is_due.clear()
+            if self._is_stopped:
+                return
+            try:
+                self.look()
+            except StoreClosedError:
+                return
+            except KvsError:
+                logger.exception("%s: the compaction failed", self._writer.disk.path)
