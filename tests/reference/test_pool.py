@@ -97,7 +97,7 @@ def test_naive_pool_remembers_those_that_live() -> None:
 
 def test_naive_pool_forgets_a_crowd() -> None:
     """After a hundred threads at once, too, a naive pool remembers only what lives."""
-    with running("NaiveThreadPool", 1) as pool:
+    with kvs.NaiveThreadPool(1) as pool:
         run_at_once(pool, 100)
         for thread in set(pool._threads):
             thread.join(DEADLINE_S)
