@@ -185,10 +185,11 @@ class CommandDecoder:
     def _read_inline(self, data: bytes, at: int, first: int) -> int:
         """Read a line of words, or as much of it as is here. Bytes that are no text are a fault at once."""
         end = data.find(b"\n", at)
-        piece = data[at : end + 1] if end >= 0 else data[at:]
+        line = data[at : end + 1] if end >= 0 else data[at:]
+        piece = line[: MAX_INLINE_BYTES - len(self._line)]
         if first not in _TEXT_BEGINS or piece.translate(None, _TEXT_CONTROL) != piece:
             raise ProtocolError("expected '*' or a line of text")
-        if len(self._line) + len(piece) > MAX_INLINE_BYTES:
+        if len(piece) < len(line):
             raise ProtocolError("too big inline request")
         self._line += piece
         if end >= 0:
