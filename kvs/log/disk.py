@@ -241,21 +241,22 @@ class OsDisk:
     """A directory of the operating system: Linux, macOS and their like. Windows lacks flock."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = os.fsdecode(path)
+        self.path = os.fsdecode(path)  # for messages, as it was given
+        self._root = os.path.abspath(self.path)  # for the system: the process may change its directory
 
     def exists(self) -> bool:
         """Tell whether the directory is there."""
-        return os.path.lexists(self.path)
+        return os.path.lexists(self._root)
 
     def make(self) -> None:
         """Make the directory, and those above it, durably."""
         with _storage_errors("make", self.path):
-            _make_directory(os.path.abspath(self.path))
+            _make_directory(self._root)
 
     def list(self) -> list[str]:
         """Return the names in the directory, in any order."""
         with _storage_errors("list", self.path):
-            return os.listdir(self.path)
+            return os.listdir(self._root)
 
     def create(self, name: str, size_bytes: int) -> OsFile:
         """Make a file of zeros, its room allocated, to read and write."""
@@ -305,7 +306,7 @@ class OsDisk:
     def sync_dir(self) -> None:
         """Return when the directory's names are on the disk itself."""
         with _storage_errors("sync", self.path):
-            _sync_dir(self.path)
+            _sync_dir(self._root)
 
     def lock(self, *, exclusive: bool, in_child: Callable[[], None]) -> OsLock:
         """Take the flock: alone to own, shared to read."""
@@ -340,7 +341,7 @@ class OsDisk:
         return time.time()
 
     def _join(self, name: str) -> str:
-        return os.path.join(self.path, name)
+        return os.path.join(self._root, name)
 
 
 def _living_process(digits: bytes) -> int | None:

@@ -348,3 +348,15 @@ def test_lock_that_was_given_up_tells_nobody_of_a_fork(tmp_path: Path) -> None:
     lock.release()
     lock.leave_to_parent()
     assert told == []
+
+
+def test_a_relative_path_is_meant_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that changes its directory goes on with the store that it opened, not with one elsewhere."""
+    monkeypatch.chdir(tmp_path)
+    disk = OsDisk("store")
+    disk.make()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    disk.write("file", [b"bytes"], sync=True)
+    assert (tmp_path / "store" / "file").read_bytes() == b"bytes"
+    assert disk.list() == ["file"]
