@@ -52,6 +52,7 @@ class KvsServer:
 
     Threads: `shutdown`, `compact_soon` and the attributes from any; with wait=False both are fit for signal handlers.
 
+    >>> import socket
     >>> from kvs.memory import MemoryEngine
     >>> from kvs.pool.shared_queue import SharedQueueThreadPool
     >>> with SharedQueueThreadPool(2) as pool, KvsServer(MemoryEngine(), pool, "127.0.0.1:0") as server:
