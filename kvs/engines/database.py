@@ -9,6 +9,7 @@ Contract:
     1. What a call changed has reached the kernel when it returns, so the death of the process cannot take it.
     2. What was changed before a checkpoint is durable after it; in mode "always", each change when its call returns.
        A power failure takes the latest transactions or none, and never breaks the file.
+       (SQLite also makes checkpoints of its own, about every 4 MB. One that fails is silent, and is made again.)
     3. Every sqlite3.Error leaves as a StorageError, with the sqlite3.Error as its cause.
 
 Threads: the caller's lock guards every call.
@@ -120,7 +121,7 @@ class Database:
         """Once true, nobody knows what is durable, and writing on would be a lie; see WritesRefusedError."""
         try:
             self._connection = sqlite3.connect(
-                _uri(self._file, mode), uri=True, isolation_level=None, check_same_thread=False
+                _uri(self._file, mode), uri=True, isolation_level=None, check_same_thread=False, timeout=0
             )
         except sqlite3.Error as error:
             raise self._failure(error) from error

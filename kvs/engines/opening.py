@@ -37,8 +37,10 @@ def open_database(disk: Disk, flag: str, sync: SyncMode) -> Database:
     """Open the database of a directory that the caller holds the lock of; make it first where the flag says so.
 
     Raises:
+        WrongEngineError, UnsupportedFormatError: it belongs to another engine, or to a later version.
         StorageError: the system or SQLite refused, or the database is damaged, or gone.
     """
+    is_there(disk)  # once more: before we had the lock, somebody may have made a store here
     if flag == "n":
         _erase(disk)
     names = disk.list()

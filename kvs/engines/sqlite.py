@@ -8,9 +8,9 @@ Invariants:
     1. The connection belongs to this object. SQLite's own locks are never waited for: who is in is decided by LOCK.
     2. The connection is closed before the lock is let go, or the next owner would meet SQLite still tidying up.
 
-Threads: one connection, and one lock around it. A connection does one thing at a time whatever one does, and SQLite has
-one writer at a time; more connections would let readers go on during a write, at the price of an index shared through a
-file. That is the other engine's business. The lock also makes one step of "look, then write".
+Threads: one connection, and one lock around it. SQLite takes one writer at a time, and a connection does one thing at a
+time, so threads would wait for each other anyway. With a connection each, readers could go on during a write, at the
+price of files that the connections share. The lock is also what makes one step of "look, then write".
 """
 
 import contextlib

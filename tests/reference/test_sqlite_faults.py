@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -121,19 +122,19 @@ def test_damaged_database_is_told_in_one_line(tmp_path: Path, harm: Callable[[by
         assert len(store) == 0
 
 
-def test_other_program_in_the_file_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_program_in_the_file_is_told(tmp_path: Path) -> None:
     """Another SQLite program that holds the file is told of; and while the store is open, it is kept out."""
     SqliteEngine.open(tmp_path).close()
-    real = sqlite3.connect
-    monkeypatch.setattr(sqlite3, "connect", lambda *args, **kw: real(*args, **kw, timeout=0.05))  # or it takes 5 s
     with contextlib.closing(sqlite3.connect(tmp_path / files.DATABASE)) as other:
         other.execute("BEGIN IMMEDIATE")
+        before = time.monotonic()
         with pytest.raises(StorageError, match=r"kvs\.sqlite3: database is locked"):
             SqliteEngine.open(tmp_path)
+        assert time.monotonic() - before < 4, "SQLite waits for 5 s unless it is told not to"
         other.execute("ROLLBACK")
     with SqliteEngine.open(tmp_path) as store:
         store[b"k"] = b"v"
-        other = sqlite3.connect(tmp_path / files.DATABASE)
+        other = sqlite3.connect(tmp_path / files.DATABASE, timeout=0)
         with pytest.raises(sqlite3.OperationalError, match="locked"):
             other.execute("SELECT * FROM pairs")
         other.close()

@@ -45,9 +45,11 @@ def test_child_that_ends_takes_nothing_with_it(target: Target, tmp_path: Path) -
 
 
 @pytest.mark.timeout(30)
-def test_child_does_nothing_and_says_why(tmp_path: Path) -> None:
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # newer Pythons warn of just what is tried here
+@pytest.mark.parametrize("sync", MODES)
+def test_child_does_nothing_and_says_why(tmp_path: Path, sync: SyncMode) -> None:
     """In a forked child every call is refused with the reason, close() is quiet, and nothing waits for a lock."""
-    store = SqliteEngine.open(tmp_path, sync="none")
+    store = SqliteEngine.open(tmp_path, sync=sync)
     store[b"k"] = b"v"
     steps = store.scan()
 

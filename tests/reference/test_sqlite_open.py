@@ -12,8 +12,17 @@ from support.child import start_program
 from support.directory import contents, put
 from support.target import Target
 
-from kvs import SqliteEngine, StorageError, StoreLockedError, StoreMissingError, WritesRefusedError
-from kvs.engines import files
+from kvs import (
+    LogEngine,
+    SqliteEngine,
+    StorageError,
+    StoreLockedError,
+    StoreMissingError,
+    WritesRefusedError,
+    WrongEngineError,
+)
+from kvs.engines import files, opening
+from kvs.log.disk import OsDisk
 
 READER = """
 import sys
@@ -178,3 +187,14 @@ def test_reader_needs_no_right_to_write(tmp_path: Path, is_crashed: bool) -> Non
     with no_rights(tmp_path / "left"), SqliteEngine.open(tmp_path / "left", flag="r") as store:
         assert inside_sqlite.pairs(store) == pairs
     assert contents(tmp_path / "left") == before
+
+
+def test_store_made_while_we_waited_for_the_lock_is_not_ours(tmp_path: Path) -> None:
+    """What a directory is gets looked up again under the lock: a log made in between is refused, "n" included."""
+    for flag in "cnw":
+        path = tmp_path / flag
+        LogEngine.open(path).close()
+        before = contents(path)
+        with pytest.raises(WrongEngineError):
+            opening.open_database(OsDisk(path), flag, "none")
+        assert contents(path) == before
