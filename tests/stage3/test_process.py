@@ -241,7 +241,7 @@ def test_pid_file_of_a_dead_server(serve: Serve) -> None:
 
 
 @as_process
-@pytest.mark.parametrize("content", [b"", b"no number\n", b"-1\n", b"99999999999999999999\n", b"\0\xff\n"], ids=repr)
+@pytest.mark.parametrize("content", [b"", b"no number\n", b"-1\n\xff"], ids=range(3))
 def test_pid_file_with_garbage(serve: Serve, content: bytes) -> None:
     """A PID file that names no process does not keep a server from starting: its own id takes that place."""
     pidfile = serve.directory.with_name("pid")
