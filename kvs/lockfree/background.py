@@ -24,25 +24,23 @@ class BackgroundCompactor(Compactor):
         lock: the writers' lock.
 
     Threads: `run` and `stop` from any but the writers' lock's holder, `run_if_due` from that alone. Whoever compacts
-    holds `_turn`, which is always taken before the writers' lock. The thread of its own is a daemon, begun when there
-    is something to do; it holds this object and the log's parts, never the engine.
+    holds `_turn`, which is always taken before the writers' lock. A compaction that is due gets a thread of its own, a
+    daemon that ends with it; it holds this object and the log's parts, never the engine.
     """
 
     def __init__(self, writer: Writer, options: LogOptions, lock: AbstractContextManager[object]) -> None:
         super().__init__(writer, options, lock)
         self._turn = threading.Lock()
-        self._is_due = threading.Event()
         self._is_stopped = False
         self._thread: threading.Thread | None = None
 
     def run_if_due(self) -> None:
-        """Have the thread look soon, when enough is dead."""
-        if self._writer.keydir.dead_bytes < self.look_at or self._is_due.is_set():
+        """Have a compaction run beside everybody else, when enough is dead and none runs already."""
+        if self._writer.keydir.dead_bytes < self.look_at or self._is_stopped:
             return
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._serve, name="kvs-compactor", daemon=True)
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._look_aside, name="kvs-compactor", daemon=True)
             self._thread.start()
-        self._is_due.set()
 
     def run(self, progress: Progress) -> None:
         """Merge what has dead records in it; see Compactor.run. Waits for one that runs already.
@@ -60,24 +58,18 @@ class BackgroundCompactor(Compactor):
             super().run(go_on)
 
     def stop(self) -> None:
-        """Give up what runs, and end the thread. When this returns nothing is under way."""
+        """Give up what runs. When this returns nothing is under way, and nothing begins any more."""
         self._is_stopped = True
-        self._is_due.set()
-        if self._thread is not None:
-            self._thread.join()
         with self._turn:
-            pass
+            thread = self._thread
+        if thread is not None and thread.is_alive():
+            thread.join()
 
-    def _serve(self) -> None:
-        """Look whenever it is due, until stopped. In the thread of its own."""
-        while True:
-            self._is_due.wait()
-            self._is_due.clear()
-            if self._is_stopped:
-                return
-            try:
-                self.look()
-            except StoreClosedError:
-                return
-            except KvsError:
-                logger.exception("%s: the compaction failed", self._writer.disk.path)
+    def _look_aside(self) -> None:
+        """Compact, if it is worth it. In a thread of its own."""
+        try:
+            self.look()
+        except StoreClosedError:
+            logger.debug("%s: closed during a compaction", self._writer.disk.path)
+        except KvsError:
+            logger.exception("%s: the compaction failed", self._writer.disk.path)
