@@ -8,6 +8,7 @@ from kvs.engine import Progress
 from kvs.errors import KvsError, StoreClosedError
 from kvs.log.compactor import Compactor
 from kvs.log.options import LogOptions
+from kvs.log.segment import Segment
 from kvs.log.writer import Writer
 
 logger = logging.getLogger(__name__)
@@ -46,19 +47,23 @@ class BackgroundCompactor(Compactor):
         """Merge what has dead records in it; see Compactor.run. Waits for one that runs already.
 
         Raises:
-            StoreClosedError: the engine was closed meanwhile; nothing is left of the merge under way.
+            StoreClosedError: the engine was closed meanwhile; the merges that were made stay.
         """
-
-        def go_on(done: int, total: int) -> None:
-            if self._is_stopped:
-                raise StoreClosedError
-            progress(done, total)
-
         with self._turn:
-            super().run(go_on)
+            super().run(progress)
+
+    def _merge(self, run: list[Segment], progress: Progress) -> None:
+        """Merge a run of segments, and go no further in a store that is being closed.
+
+        The merge at hand is finished all the same: else a store that is opened only for a moment, time and again,
+        would begin many merges and finish none.
+        """
+        super()._merge(run, progress)
+        if self._is_stopped:
+            raise StoreClosedError
 
     def stop(self) -> None:
-        """Give up what runs. When this returns nothing is under way, and nothing begins any more."""
+        """Let the merge at hand be the last. When this returns nothing is under way, and nothing begins any more."""
         self._is_stopped = True
         with self._turn:
             thread = self._thread

@@ -202,7 +202,7 @@ class LockFreeEngine(LogEngine):
     def close(self) -> None:
         """Seal the log, so that the next opening knows nothing is missing, and let go of the directory.
 
-        A compaction under way is given up. Reads under way are finished; those that begin now find the store closed.
+        Of a compaction the merge at hand is finished. Reads under way are finished; those that begin now find the store closed.
 
         Raises:
             StorageError: the last fsync failed. The store is closed all the same.
