@@ -202,7 +202,8 @@ class LockFreeEngine(LogEngine):
     def close(self) -> None:
         """Seal the log, so that the next opening knows nothing is missing, and let go of the directory.
 
-        Of a compaction the merge at hand is finished. Reads under way are finished; those that begin now find the store closed.
+        Of a compaction the merge at hand is finished. Reads under way are, too; those that begin now find the store
+        closed.
 
         Raises:
             StorageError: the last fsync failed. The store is closed all the same.

@@ -3,6 +3,7 @@
 import logging
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from itertools import chain
 
 from kvs.engine import Progress
 from kvs.errors import StorageError
@@ -79,7 +80,10 @@ class Compactor:
         keydir.recount({segment.slot: segment.record_bytes for segment in writer.segments})
         dead = keydir.dead
         weights = [Weight(each.record_bytes - dead[each.slot], dead[each.slot]) for each in writer.segments]
-        return [writer.segments[run] for run in plan(weights, self._options.segment_bytes)]
+        runs = [writer.segments[run] for run in plan(weights, self._options.segment_bytes)]
+        for segment in chain.from_iterable(runs):
+            segment.is_final = True  # or what is appended during a merge would go with the segment
+        return runs
 
     def _due_at(self) -> int:
         """Return how many bytes must be dead for a compaction to be worth it, as things are."""

@@ -41,8 +41,8 @@ class Segment:
     """
 
     __slots__ = (
-        "base", "disk", "durable", "end", "file", "head", "hinted", "memory", "name", "removed", "room", "seal_bytes",
-        "sealed", "seed", "sequence", "slot", "vouched",
+        "base", "disk", "durable", "end", "file", "head", "hinted", "is_final", "memory", "name", "removed", "room",
+        "seal_bytes", "sealed", "seed", "sequence", "slot", "vouched",
     )  # fmt: skip
 
     def __init__(self, disk: Disk, file: File, head: SegmentHeader, slot: int) -> None:
@@ -63,6 +63,7 @@ class Segment:
         self.seal_bytes = 0  # of `end`, what the seals take
         self.sequence = 0  # the newest record's, once sealed
         self.removed: set[bytes] = set()  # keys whose last record here is a tombstone
+        self.is_final = self.is_merged  # nothing is ever appended again, whatever room there is
 
     @classmethod
     def create(cls, disk: Disk, name: SegmentName, slot: int) -> "Segment":

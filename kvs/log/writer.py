@@ -1,7 +1,7 @@
 """Writer: the growing end of the log. Which segment takes the next record, when it is full, sealed, and durable.
 
 Invariants:
-    1. Only the last segment grows, and only if no merge wrote it.
+    1. Only the last segment grows, and only if it is not final: no merge wrote it, and none is to read it.
     2. A new segment is begun only when the one before is sealed and durable. So whatever the sync mode, what a power
        failure leaves is a prefix of history.
     3. After a failed fsync nothing is written any more: the kernel may have dropped the pages, and a second fsync
@@ -165,7 +165,7 @@ class Writer:
         """
         self.check_writable()
         last = self.segments[-1] if self.segments else None
-        if last is None or last.is_merged:
+        if last is None or last.is_final:
             active = self._begin_segment()
         elif last.end + size_bytes > self._options.segment_bytes and last.record_bytes:
             self.seal()
