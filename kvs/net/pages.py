@@ -8,7 +8,6 @@ seen like at any other time: a walk over the wire is not of one moment.
 from dataclasses import dataclass, replace
 from typing import Final
 
-from kvs.engine import MAX_KEY_BYTES
 from kvs.keyorder import successor_of_prefix
 
 FIRST_PAGE: Final = 16
@@ -42,8 +41,8 @@ class Bounds:
         """
         if self.is_reverse:
             return replace(self, stop=key) if key > self.start else None
-        start = key + b"\0" if len(key) < MAX_KEY_BYTES else successor_of_prefix(key)
-        return None if start is None or (self.stop and start >= self.stop) else replace(self, start=start)
+        start = key + b"\0"
+        return None if self.stop and start >= self.stop else replace(self, start=start)
 
 
 def bounds_of(start: bytes | None, stop: bytes | None, prefix: bytes | None, *, is_reverse: bool) -> Bounds | None:

@@ -80,7 +80,12 @@ def test_the_plain_commands_are_enough(server: Scripted) -> None:
 
 def test_what_more_a_store_can_has_its_commands() -> None:
     """len, pop, clear, sync, compact, scan and write are one command each, or one round trip."""
-    answers = {b"DBSIZE": b":7\r\n", b"GETDEL": b"$1\r\nv\r\n", b"KVS.SCAN": b"*0\r\n", b"EXEC": b"*2\r\n+OK\r\n:1\r\n"}
+    answers = {
+        b"DBSIZE": b":7\r\n",
+        b"GETDEL": b"$1\r\nv\r\n",
+        b"KVS.SCAN": b"*2\r\n$1\r\na\r\n$1\r\nb\r\n",
+        b"EXEC": b"*2\r\n+OK\r\n:1\r\n",
+    }
     with (
         Scripted(serve(lambda words: answers.get(words[0], b"+OK\r\n"))) as server,
         KvsClient(server.address) as client,
@@ -90,9 +95,9 @@ def test_what_more_a_store_can_has_its_commands() -> None:
         client.clear()
         client.sync()
         client.compact()
-        assert list(client.scan(b"a", limit=5)) == []
-        assert list(client.scan(prefix=b"p\xff", reverse=True)) == []
-        assert list(iter(client)) == []
+        assert list(client.scan(b"a", limit=5)) == [(b"a", b"b")]
+        assert list(client.scan(prefix=b"p\xff", reverse=True)) == [(b"a", b"b")]
+        assert list(iter(client)) == [b"a", b"b"]
         client.write([(b"a", b"1"), (b"b", None), (b"c", b"3")])
         client.write([(b"a", b"1"), (b"b", None)])
         heard = [b" ".join(words) for words in server.heard_so_far()]

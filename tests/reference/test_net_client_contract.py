@@ -4,6 +4,7 @@ import random
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,16 @@ def test_scans_of_many_pages_lose_and_repeat_nothing(engine: KvsClient, store: L
     assert list(engine.scan(limit=20_001, reverse=reverse)) == sorted(pairs.items(), reverse=reverse)[:20_001]
     assert list(engine) == sorted(pairs)
     assert len(engine) == len(pairs)
+
+
+@pytest.mark.parametrize("count", [1, 15, 16, 17, 144, 145])
+def test_scans_end_where_a_page_does(engine: KvsClient, count: int) -> None:
+    """A scan whose last key is the last of a page ends there, in both directions, also when that is the empty key."""
+    pairs = {b"k" * number: b"%d" % number for number in range(count)}
+    engine.update(pairs)
+    for reverse in (False, True):
+        found = list(islice(engine.scan(reverse=reverse), count + 1))
+        assert found == sorted(pairs.items(), reverse=reverse)
 
 
 def test_a_scan_of_large_values_takes_small_pages(
