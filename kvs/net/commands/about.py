@@ -122,7 +122,7 @@ def _docs(each: Command) -> Mapping[str, frame.Plain]:
     return docs
 
 
-@command("command|getkeys", -4, "server", usage="command [arg [arg ...]]")
+@command("command|getkeys", -4, "server", usage="command arg [arg ...]")
 def command_getkeys(connection: Connection, args: list[bytes]) -> bytes:
     """Return which words of a command are keys."""
     words = args[2:]
