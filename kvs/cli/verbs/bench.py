@@ -1,15 +1,43 @@
-"""kvs bench: measure the store beside others, in one run."""
+"""kvs bench: measure the store beside others, in one run; `kvs bench server`: the server's designs beside each other."""
 # ruff: noqa: PLC0415  # what measures is imported only to measure
 
-from typing import Annotated
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
-from kvs.cli.command import Json
+from kvs.cli.command import Json, make_command
 from kvs.cli.text import put_line
 
+OTHERS: Final = ("server",)
+"""What else can be measured: each by the function `run` in kvs/bench/NAME.py, in a tree that has this file."""
 
-def run(
+
+class Benches(TyperGroup):
+    """`kvs bench` and what else can be measured, found as the commands themselves are: see kvs/cli/app.py."""
+
+    def list_commands(self, _ctx: typer.Context) -> list[str]:  # type: ignore[override]  # the one context there is
+        """Return the names of those that this tree has."""
+        return [name for name in OTHERS if find_spec(f"kvs.bench.{name}") is not None]
+
+    def get_command(self, ctx: typer.Context, name: str) -> TyperCommand | None:  # type: ignore[override]  # as above
+        """Return the command of this name, imported only now, or None."""
+        if name not in self.list_commands(ctx):
+            return None
+        found: Any = import_module(f"kvs.bench.{name}")
+        return make_command(name, found.run)
+
+
+run = typer.Typer(
+    cls=Benches, rich_markup_mode=None, add_completion=False, context_settings={"help_option_names": ["--help"]}
+)
+
+
+@run.callback(invoke_without_command=True)
+def bench(  # a command's options are its arguments
+    ctx: typer.Context,
     keys: Annotated[int, typer.Option(metavar="N", min=1, help="Keys in each round.")] = 100_000,
     rounds: Annotated[int, typer.Option(metavar="N", min=1, help="Rounds; the stores take turns in each.")] = 5,
     value_bytes: Annotated[int, typer.Option(metavar="N", min=0, help="Size of each value.")] = 100,
@@ -23,6 +51,8 @@ def run(
 
     `make bench` installs them. Absolute figures drift with the machine; the ratios are what counts.
     """
+    if ctx.invoked_subcommand is not None:
+        return
     import json
     import tempfile
     from dataclasses import asdict

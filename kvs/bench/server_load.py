@@ -1,0 +1,186 @@
+"""The load of our own, where redis-benchmark is not installed: many connections, each of which asks and then waits.
+
+    python -m kvs.bench.server_load '["127.0.0.1", 4000, {"clients": 50, ...}]'
+
+It prints what it measured, as JSON. Every reply is compared with the one that is right, byte for byte.
+
+It is Python, as the server is, and asking takes it longer than answering takes the server. So with it every server looks
+slower than it is, and a fast one the most; redis-benchmark is the better judge.
+"""
+
+import json
+import random
+import selectors
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from statistics import quantiles
+from time import perf_counter
+from typing import Final
+
+from kvs.resp import frame
+
+PATIENCE_S: Final = 30.0
+"""A server that says nothing for so long is given up."""
+_BATCHES: Final = 64
+"""So many different batches are made before the clock runs, and then sent again and again."""
+_FILL: Final = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What a server is asked.
+
+    Args:
+        clients: connections.
+        requests: commands of each kind, all clients together.
+        pipeline: commands that a client sends at once, before it waits for their replies.
+        value_bytes: size of each value.
+        keys: how many keys there are; each command takes any of them.
+    """
+
+    clients: int
+    requests: int
+    pipeline: int
+    value_bytes: int
+    keys: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """What was measured of one kind of command.
+
+    Args:
+        per_second: commands.
+        p50_ms, p99_ms: how long a client waited for the replies to what it had sent at once, in milliseconds: half of
+            the times, and 99 of a hundred, no longer than this.
+    """
+
+    per_second: float
+    p50_ms: float
+    p99_ms: float
+
+
+class WrongReplyError(Exception):
+    """The server answered, but not what is right."""
+
+
+def put(host: str, port: int, load: Load) -> dict[str, Rate]:
+    """Put a load on a server: SET, then GET, each on its own.
+
+    Raises:
+        WrongReplyError: it answered something else.
+        OSError: it did not answer.
+    """
+    value = b"x" * load.value_bytes
+    with _connections(host, port, load.clients) as sockets:
+        _fill(sockets[0], load.keys, value)
+        return {
+            "set": _measure(sockets, load, [b"SET", b"", value], frame.OK),
+            "get": _measure(sockets, load, [b"GET", b""], frame.bulk(value)),
+        }
+
+
+@contextmanager
+def _connections(host: str, port: int, count: int) -> Iterator[list[socket.socket]]:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_connection((host, port), PATIENCE_S)) for _ in range(count)]
+        for each in sockets:
+            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        yield sockets
+
+
+def _key(number: int) -> bytes:
+    """Return one of the keys, of 16 bytes, as redis-benchmark's are."""
+    return b"key:%012d" % number
+
+
+def _fill(sock: socket.socket, keys: int, value: bytes) -> None:
+    """Give every key its value, so that it is known what a GET has to answer."""
+    for first in range(0, keys, _FILL):
+        batch = [
+            frame.encode_command([b"SET", _key(number), value]) for number in range(first, min(first + _FILL, keys))
+        ]
+        client = _Client(sock, frame.OK * len(batch))
+        client.ask(b"".join(batch))
+        while not client.hear():
+            pass
+
+
+def _measure(sockets: Sequence[socket.socket], load: Load, words: list[bytes], reply: bytes) -> Rate:
+    """Send one kind of command until all requests are answered; the second of the words is the key."""
+    rng = random.Random(1)  # noqa: S311  # repeatable, not secret
+    batches = [
+        b"".join(
+            frame.encode_command([words[0], _key(rng.randrange(load.keys)), *words[2:]]) for _ in range(load.pipeline)
+        )
+        for _ in range(_BATCHES)
+    ]
+    count = -(-load.requests // load.pipeline)
+    waits_s: list[float] = []
+    asked = 0
+    with selectors.DefaultSelector() as selector:
+        begun_s = perf_counter()
+        for sock in sockets[:count]:
+            client = _Client(sock, reply * load.pipeline)
+            selector.register(sock, selectors.EVENT_READ, client)
+            client.ask(batches[asked % _BATCHES])
+            asked += 1
+        while len(waits_s) < count:
+            ready = selector.select(PATIENCE_S)
+            if not ready:
+                raise TimeoutError(f"the server has said nothing for {PATIENCE_S:.0f} s")
+            for key, _ in ready:
+                client = key.data
+                if client.hear():
+                    waits_s.append(perf_counter() - client.asked_s)
+                    if asked < count:
+                        client.ask(batches[asked % _BATCHES])
+                        asked += 1
+        seconds = perf_counter() - begun_s
+    cuts_ms = [1000 * each for each in quantiles(waits_s * 2, n=100)]  # twice, for of one wait there are no quantiles
+    return Rate(count * load.pipeline / seconds, cuts_ms[49], cuts_ms[98])
+
+
+class _Client:
+    """One connection that asks, and waits for the reply that is right.
+
+    Args:
+        sock: the connection.
+        reply: what every batch is to be answered.
+    """
+
+    def __init__(self, sock: socket.socket, reply: bytes) -> None:
+        self._sock = sock
+        self._reply = reply
+        self._heard = b""
+        self.asked_s = 0.0
+
+    def ask(self, batch: bytes) -> None:
+        """Send a batch."""
+        self._heard = b""
+        self.asked_s = perf_counter()
+        self._sock.sendall(batch)
+
+    def hear(self) -> bool:
+        """Take what has arrived; return whether the reply is there, whole.
+
+        Raises:
+            WrongReplyError: it is another one.
+        """
+        data = self._sock.recv(1 << 16)
+        if not data:
+            raise WrongReplyError("the server closed the connection")
+        self._heard += data
+        if len(self._heard) >= len(self._reply) or not self._reply.startswith(self._heard):
+            if self._heard != self._reply:
+                raise WrongReplyError(f"expected {self._reply[:40]!r}, found {self._heard[:80]!r}")
+            return True
+        return False
+
+
+if __name__ == "__main__":
+    at_host, at_port, wanted = json.loads(sys.argv[1])
+    print(json.dumps({kind: asdict(rate) for kind, rate in put(at_host, at_port, Load(**wanted)).items()}))  # noqa: T201  # its answer
