@@ -16,7 +16,8 @@ from abc import abstractmethod
 from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, MutableMapping, ValuesView
 from contextlib import suppress
 from dataclasses import dataclass
-from types import TracebackType
+from itertools import chain
+from types import NoneType, TracebackType
 from typing import Final, Self, TypeAlias, TypeVar, overload
 
 from kvs.errors import InvalidKeyError, InvalidValueError, KeyNotFoundError
@@ -263,10 +264,11 @@ def check_batch(ops: Iterable[Op]) -> dict[bytes, bytes | None]:
     {b'a': None, b'b': b'2'}
     """
     batch = dict(ops)
-    for key, value in batch.items():
-        # The common case in line: with two calls a pair, checking took longer than writing.
-        if type(key) is not bytes or len(key) > MAX_KEY_BYTES:
+    # All at once where all are as they should be: with two calls a pair, checking took longer than writing.
+    are_bytes = set(map(type, batch)) <= {bytes} and set(map(type, batch.values())) <= {bytes, NoneType}
+    if not are_bytes or max(map(len, chain(batch, filter(None, batch.values()))), default=0) > MAX_KEY_BYTES:
+        for key, value in batch.items():
             check_key(key)
-        if value is not None and (type(value) is not bytes or len(value) > MAX_VALUE_BYTES):
-            check_value(value)
+            if value is not None:
+                check_value(value)
     return batch
