@@ -18,6 +18,10 @@ BACKLOG: Final = 1024
 FULL: Final = b"-ERR max number of clients reached\r\n"
 KEPT_FDS: Final = 32
 """So many descriptors are the store's: without one it could begin no new segment, and every write would fail."""
+UNSENT_BYTES: Final = 128 * 1024
+"""How much the system keeps for a client whose window is full. With megabytes, as is usual, one that takes its replies
+slowly would look for a minute as if it took none."""
+_NOTSENT_LOWAT: Final[int | None] = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 _SHORTAGE: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _MISUSE: Final = {errno.EBADF, errno.EINVAL, errno.ENOTSOCK, errno.EOPNOTSUPP}
 
@@ -75,6 +79,8 @@ class Listener:
                 return sock, self.address.path, self.address.path
             with contextlib.suppress(OSError):
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if _NOTSENT_LOWAT is not None:
+                    sock.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, UNSENT_BYTES)
             host = f"[{place[0]}]" if ":" in place[0] else place[0]
             return sock, f"{host}:{place[1]}", host
 

@@ -141,7 +141,7 @@ def descriptors() -> int:
 
 
 class GateEngine(MemoryEngine):
-    """An engine whose `get` of b"gate", and whose every `write`, waits until the gate is opened.
+    """An engine whose `get` of b"gate", and whose every `write` and `sync`, waits until the gate is opened.
 
     Attributes:
         arrived: released by each that came to the gate.
@@ -165,6 +165,10 @@ class GateEngine(MemoryEngine):
         if key == b"gate":
             self.wait()
         return super().get(key, default)
+
+    def sync(self) -> None:
+        """Return when the gate is open."""
+        self.wait()
 
     def write(self, ops: object) -> None:
         """Write a batch when the gate is open."""
