@@ -7,7 +7,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help tour test coverage check lint format prove prove-long bench versions clean
+NODE := tests/reference/node
+NODE_CLIENTS := $(NODE)/node_modules/.package-lock.json
+
+.PHONY: help tour test clients node-clients coverage check lint format prove prove-long bench versions clean
 .DEFAULT_GOAL := help
 
 help:  ## List the chores
@@ -18,6 +21,11 @@ tour: $(VENV)/run.stamp  ## Set up, and see the database at work on real data, i
 
 test: $(VENV)/test.stamp  ## Set up, and run every test
 	$(PYTEST) -q tests
+
+clients: $(VENV)/test.stamp node-clients  ## Try the field's clients on the server: redis-cli, redis-py, Node's …
+	$(PYTEST) -q -rs $(wildcard tests/reference/test_clients_*.py)
+
+node-clients: $(if $(shell command -v npm),$(NODE_CLIENTS))
 
 coverage: $(VENV)/test.stamp  ## See that the tests reach every branch of the log
 	$(BIN)/coverage erase
@@ -54,8 +62,12 @@ versions:  ## Run the course's suites on each supported Python that is installed
 	  else echo "python$$version is not here: left out"; fi; \
 	done
 
+$(NODE_CLIENTS): $(NODE)/package-lock.json
+	npm ci --silent --prefix $(NODE)
+	@touch $@
+
 clean:  ## Remove what the chores made
-	rm -rf .venv .venv-* dist .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*
+	rm -rf $(NODE)/node_modules .venv .venv-* dist .mypy_cache .ruff_cache .hypothesis .coverage .coverage.*
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(BIN)/python:

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -38,6 +39,11 @@ def node() -> str:
     if not (NODE_CLIENTS / "node_modules" / ".package-lock.json").is_file():
         pytest.skip("node's clients are not installed; `make node-clients` installs them")
     return found
+
+
+@cache
+def _version(node: str) -> str:
+    return run(node, "--version").stdout.decode().strip()
 
 
 def run(
