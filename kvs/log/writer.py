@@ -12,7 +12,6 @@ Threads: none of its own; the engine's lock guards it.
 """
 
 import logging
-from collections.abc import Mapping
 from struct import Struct
 from typing import Final
 from zlib import crc32
@@ -69,7 +68,7 @@ class Writer:
         self.views = {segment.slot: (segment.memory, segment.seed) for segment in self.segments}
         self.keydir = recovered.keydir
         self.sequence = recovered.sequence
-        self.publishing: Mapping[bytes, int | None] | None = None
+        self.publishing: dict[bytes, int] | dict[bytes, int | None] | None = None
         self.batches = 0
         self.active: Segment | None = None  # where records go; None when the next one must first ask for room
         self.last_sync: float | None = None
@@ -151,6 +150,15 @@ class Writer:
             raise
         finally:
             self.publishing = None
+
+    def finish_publishing(self) -> None:
+        """In a forked child: let the index say all of the batch that another thread was publishing at the fork."""
+        batch, self.publishing = self.publishing or {}, None
+        for key, location in batch.items():
+            if location is None:
+                self.keydir.entries.pop(key, None)
+            else:
+                self.keydir.entries[key] = location
 
     def _point_at(self, written: Written) -> None:
         """Point the keys of a write at their records."""

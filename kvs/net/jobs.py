@@ -82,7 +82,12 @@ class Jobs:
             poller.close()
             self._listener.close()
             self._drain()
-            self.wakeup.close()
+            self.close()
+
+    def close(self) -> None:
+        """Close whatever is left. Twice is fine."""
+        self._listener.close()
+        self.wakeup.close()
 
     def _accept(self) -> None:
         """Give every client that waits to the pool."""

@@ -120,6 +120,17 @@ class Listener:
                     os.unlink(self.address.path)
 
 
+def allow_many_descriptors() -> None:
+    """Let this process have as many descriptors as the system allows it: each client and each segment needs one.
+
+    A shell's usual limit is 1,024, while the one that can be had without rights is much higher.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(OSError, ValueError):  # macOS has a lower limit than it says
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def _first_kept_fd() -> int:
     """Return the number of the first descriptor that no client gets."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]

@@ -97,7 +97,7 @@ class Loop:
                 self._now_s = time.monotonic()
                 self._turn(ready)
         finally:
-            self._close()
+            self.close()
 
     def _patience(self) -> float | None:
         """Return how long to wait for sockets before something else is due, in seconds; None for ever."""
@@ -392,8 +392,8 @@ class Loop:
             channel.has_ended = True
         self._end_turn()
 
-    def _close(self) -> None:
-        """Close whatever is left."""
+    def close(self) -> None:
+        """Close whatever is left. Twice is fine."""
         self._listener.close()
         for channel in list(self._channels.values()):
             self._drop(channel)

@@ -23,6 +23,7 @@ from typing import Final
 from kvs.cli.text import counted
 from kvs.engine import Engine
 from kvs.net.address import Address
+from kvs.net.listener import allow_many_descriptors
 from kvs.net.logs import ALWAYS
 from kvs.net.metrics import as_text
 from kvs.net.monitor import Monitor
@@ -85,6 +86,7 @@ def live(plan: Plan, environment: Mapping[str, str]) -> None:
     with ExitStack() as stack:
         signals = stack.enter_context(Signals())
         announcer.info("kvs %s", plan.version)
+        allow_many_descriptors()
         pidfile = stack.enter_context(PidFile(plan.pidfile)) if plan.pidfile else None
         engine = stack.enter_context(plan.open_engine())
         announcer.info("engine %s, %s, in %s", engine.name, counted(len(engine), "key"), plan.place)

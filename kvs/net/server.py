@@ -122,4 +122,4 @@ class KvsServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.shutdown()
-        self._listener.close()
+        self._design.close()

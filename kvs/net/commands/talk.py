@@ -81,13 +81,11 @@ def _log_in(connection: Connection, user: bytes, password: bytes) -> None:
         CommandError: the password is wrong, or was not looked at.
     """
     service, now_s = connection.service, time.monotonic()
-    senders = connection.host, f"connection {connection.id}"
-    if not all(service.guesses.may_try(sender, now_s) for sender in senders):
+    if not service.guesses.may_try(connection.host, now_s):  # all its connections together, so each of them too
         raise CommandError("too many wrong passwords from here; try again in a second")
     is_right = service.options.password is None or service.is_password(password)
     if user != DEFAULT_USER or not is_right:
-        for sender in senders:
-            service.guesses.was_wrong(sender, now_s)
+        service.guesses.was_wrong(connection.host, now_s)
         raise CommandError(_WRONG, "WRONGPASS")
     connection.is_trusted = True
     connection.settle()
