@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import socket
 from pathlib import Path
 
 import pytest
@@ -177,12 +176,11 @@ def read_until(child: Session, text: str) -> str:
 
 
 @as_process
-def test_port_taken(cli: Cli) -> None:
-    """A port that somebody else listens on is told in one line on stderr, with exit code 1."""
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        port = other.getsockname()[1]
-        outcome = cli("serve", "--addr", f"127.0.0.1:{port}", "--dir", "store").expect(stdout=b"", exit_code=1)
-    assert str(port).encode() in outcome.stderr
+def test_port_taken(serve: Serve, cli: Cli) -> None:
+    """A port that another server listens on is refused with exit code 1, and the message names the port."""
+    served = serve()
+    outcome = cli("serve", "--addr", served.address, "--dir", "other").expect(stdout=b"", exit_code=1)
+    assert str(served.port).encode() in outcome.stderr
     assert b"Listening" not in outcome.stderr
 
 

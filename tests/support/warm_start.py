@@ -42,11 +42,15 @@ class WarmStart:
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = dict(environment)
+        self._open()
+
+    def _open(self) -> None:
         self._socket, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", __file__, str(theirs.fileno())],
-                env=dict(environment),
+                env=self._environment,
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,  # so that it can be killed together with what it forked
@@ -58,7 +62,7 @@ class WarmStart:
         """Run one command to its end.
 
         Raises:
-            subprocess.TimeoutExpired: it does not end; the waiting process is gone with it.
+            subprocess.TimeoutExpired: it does not end. All that was started is gone with it; the next begins anew.
         """
         request = json.dumps({"argv": words, "cwd": str(cwd), "env": dict(env)}).encode()
         with contextlib.ExitStack() as stack:
@@ -69,6 +73,7 @@ class WarmStart:
             self._socket.sendall(request)
             if not select.select([self._socket], [], [], timeout)[0]:
                 self.close()
+                self._open()
                 raise subprocess.TimeoutExpired(list(words), timeout)
             (exit_code,) = NUMBER.unpack(self._socket.recv(NUMBER.size, socket.MSG_WAITALL))
             for file in files[1:]:
