@@ -13,6 +13,8 @@ from kvs.memory import MemoryEngine
 from kvs.net.commands import keyspace, longreply
 from kvs.net.glob import Glob
 
+DEADLINE_S = 10.0
+
 
 def walk(talk: Conversation, *options: bytes | str | int, between=lambda: None) -> list[bytes]:
     """Return all keys that SCAN meets from its beginning to its end."""
@@ -194,23 +196,38 @@ def test_flushall_is_one_batch():
         assert batches == [10] * number
 
 
-def test_flushall_waits_for_nobodys_half_step():
-    """Where commands run in threads, FLUSHALL comes before or after an EXEC, never into it."""
-    service = service_of(is_threaded=True)
-    replies: list[object] = []
+def test_flushall_waits_for_a_step_that_is_begun():
+    """Where commands run in threads, FLUSHALL comes before an INCR or after it, never between its two halves.
 
-    def count() -> None:
-        talk = Conversation(service)
-        step = [("MULTI",), ("SET", "n", 5), ("INCR", "n"), ("EXEC",)]
-        replies.extend(talk.say_all(*step)[-1] for _ in range(100))
+    1. INCR has read 5, and is about to write 6.
+    2. FLUSHALL is asked for.
+    3. INCR writes. Had FLUSHALL been carried out, the 6 would now stand in a store that was emptied after it.
+    """
 
-    thread = threading.Thread(target=count, daemon=True)
-    thread.start()
-    talk = Conversation(service)
-    while thread.is_alive():
-        talk.say("FLUSHALL")
-    thread.join(10)
-    assert replies == [[b"OK", 6]] * 100
+    class Slow(MemoryEngine):
+        has_come, may_go = threading.Event(), threading.Event()
+
+        def set(self, key: bytes, value: bytes) -> None:
+            if value == b"6":
+                self.has_come.set()
+                assert self.may_go.wait(DEADLINE_S)
+            super().set(key, value)
+
+    engine = Slow()
+    service = service_of(engine, is_threaded=True)
+    one, other = Conversation(service), Conversation(service)
+    one.say("SET", "n", 5)
+    adding = threading.Thread(target=one.connection.receive, args=(b"INCR n\r\n",), daemon=True)
+    flushing = threading.Thread(target=other.connection.receive, args=(b"FLUSHALL\r\n",), daemon=True)
+    adding.start()
+    assert engine.has_come.wait(DEADLINE_S)
+    flushing.start()
+    flushing.join(0.2)  # a faulty one is done by now; one that waits is none the worse for it
+    engine.may_go.set()
+    adding.join(DEADLINE_S)
+    flushing.join(DEADLINE_S)
+    assert (one.heard(), other.heard()) == ([6], [b"OK"])
+    assert one.say("EXISTS", "n") == 0
 
 
 def test_randomkey_reaches_every_key():

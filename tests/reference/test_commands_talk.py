@@ -146,3 +146,16 @@ def test_quit_is_answered_and_ends():
         assert talk.say_all(("QUIT",), ("SET", "k", "v")) == [b"OK"]
         assert talk.connection.is_closing
         assert len(service.engine) == 0
+
+
+def test_commands_are_quick_again(guarded: Service):
+    """After the password, and after each end of a transaction, commands take the short way; before and within, none."""
+    talk = Conversation(guarded)
+    ways = []
+    for words in ("PING", f"AUTH {SECRET.split(maxsplit=1)[0]}", "MULTI", "EXEC", "MULTI", "DISCARD", "RESET"):
+        talk.line(words)
+        ways.append(bool(talk.connection._quick))
+        if words.startswith("AUTH"):
+            talk.say("AUTH", SECRET)
+            ways.append(bool(talk.connection._quick))
+    assert ways == [False, False, True, False, True, False, True, False]

@@ -172,43 +172,35 @@ class Difference(NamedTuple):
     alike: Callable[[Node], object]
 
 
-class Comparison:
-    """What one conversation is answered, side by side.
+class Talk:
+    """One conversation, of which only that is heard that has to be alike.
 
     Args:
-        theirs, ours: both sides of it.
+        side: the one who answers.
         differences: what may differ.
     """
 
-    def __init__(self, theirs: Redis, ours: Our, differences: Sequence[Difference]) -> None:
-        self.theirs = theirs
-        self.ours = ours
-        self.differences = differences
+    def __init__(self, side: Redis | Our, differences: Sequence[Difference]) -> None:
+        self._side = side
+        self._differences = differences
         self._queue: list[Words] = []
 
-    def ask(self, words: Words) -> tuple[object, object]:
-        """Send a command to both; return what has to be equal of the replies, theirs first."""
-        theirs, ours = self.theirs.ask(words), self.ours.ask(words)
-        if theirs == ours == (b"+QUEUED", b""):
+    def ask(self, words: Words) -> object:
+        """Send a command; return of the reply what has to be alike."""
+        node = self._side.ask(words)
+        if node[0] == b"+QUEUED":
             self._queue.append(words)
-        elif words[0].lower() == b"exec":
+        elif words[0].lower() in {b"exec", b"discard", b"reset"}:
             queue, self._queue = self._queue, []
-            if isinstance(theirs[1], list) and isinstance(ours[1], list) and len(theirs[1]) == len(ours[1]):
-                pairs = zip(queue, theirs[1], ours[1], strict=True)
-                both = [(self._alike(each, one), self._alike(each, other)) for each, one, other in pairs]
-                return [theirs[0], *(one for one, _ in both)], [ours[0], *(other for _, other in both)]
-        elif words[0].lower() in {b"discard", b"reset"}:
-            self._queue = []
-        return self._alike(words, theirs), self._alike(words, ours)
+            if isinstance(node[1], list) and len(node[1]) == len(queue):
+                return node[0], [self._alike(each, part) for each, part in zip(queue, node[1], strict=True)]
+        return self._alike(words, node)
 
     def _alike(self, words: Words, node: Node) -> object:
         lower = [word.lower() for word in words]
-        for difference in self.differences:
-            if difference.is_meant(lower):
-                return difference.alike(node)
-        return node
+        chosen = (each.alike for each in self._differences if each.is_meant(lower))
+        return next(chosen, lambda whole: whole)(node)
 
     def close(self) -> None:
-        """Hang up on both."""
-        self.theirs.close()
-        self.ours.close()
+        """Hang up."""
+        self._side.close()
