@@ -40,6 +40,8 @@ from kvs.memory import MemoryEngine
 
 if TYPE_CHECKING:
     from kvs.engines.sqlite import SqliteEngine
+    from kvs.lockfree.rwstore import RWLockEngine
+    from kvs.lockfree.store import LockFreeEngine
     from kvs.log.options import SyncMode
     from kvs.log.store import LogEngine
     from kvs.net.client import KvsClient
@@ -65,11 +67,13 @@ __all__ = [
     "KvsClient",
     "KvsError",
     "KvsServer",
+    "LockFreeEngine",
     "LogEngine",
     "MemoryEngine",
     "NaiveThreadPool",
     "PoolClosedError",
     "ProtocolError",
+    "RWLockEngine",
     "RemoteError",
     "ServerOptions",
     "SharedQueueThreadPool",
@@ -91,6 +95,8 @@ _HOMES: Final = {
     "KvsServer": "kvs.net.server",
     "ServerOptions": "kvs.net.options",
     "LogEngine": "kvs.log.store",
+    "RWLockEngine": "kvs.lockfree.rwstore",
+    "LockFreeEngine": "kvs.lockfree.store",
     "SqliteEngine": "kvs.engines.sqlite",
     "ThreadPool": "kvs.pool.base",
     "NaiveThreadPool": "kvs.pool.naive",
@@ -99,7 +105,7 @@ _HOMES: Final = {
 }
 """Where the names live that are imported on first use."""
 
-_ENGINES: Final = {"log": "LogEngine", "sqlite": "SqliteEngine"}
+_ENGINES: Final = {"log": "LogEngine", "rwlock": "RWLockEngine", "lockfree": "LockFreeEngine", "sqlite": "SqliteEngine"}
 """Engines that keep a directory, the default first. A tree without any of them yet keeps its map in memory."""
 
 
@@ -115,7 +121,7 @@ def __getattr__(name: str) -> Any:
 @overload
 def open(  # noqa: A001  # as below
     path: str | PathLike[str],
-    engine: Literal["log"],
+    engine: Literal["log", "rwlock", "lockfree"],
     *,
     flag: Literal["r", "w", "c", "n"] = "c",
     sync: "SyncMode" = "interval",
@@ -150,7 +156,8 @@ def open(  # noqa: A001  # as dbm.open and shelve.open: always written kvs.open
             "n" always begin a new, empty store.
         options: what the engine's own `open` takes. Of engine "log" these are `sync` ("always", "interval" or
             "none"), `sync_interval_s`, `segment_bytes`, `compact_dead_bytes` and `compact_dead_ratio`; see
-            `LogEngine.open`. Engine "sqlite" has the first two. A store in memory has none.
+            `LogEngine.open`. Engines "rwlock" and "lockfree" have the same. Engine "sqlite" has the first two. A store
+            in memory has none.
 
     Raises:
         ValueError: no such engine or flag.

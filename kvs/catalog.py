@@ -17,7 +17,7 @@ from kvs.log.disk import OsDisk
 if TYPE_CHECKING:
     from kvs.pool.base import ThreadPool
 
-_FAMILIES: Final = {"log": marker.FAMILY, "sqlite": files.FAMILY}
+_FAMILIES: Final = {"log": marker.FAMILY, "rwlock": marker.FAMILY, "lockfree": marker.FAMILY, "sqlite": files.FAMILY}
 """Each engine with the family of its format, as the ENGINE file names it. Engines of one family open each other's
 directories."""
 

@@ -3,15 +3,20 @@
 import logging
 import threading
 from contextlib import AbstractContextManager
+from typing import Final
 
 from kvs.engine import Progress
 from kvs.errors import KvsError, StoreClosedError
 from kvs.log.compactor import Compactor
+from kvs.log.disk import Lock
 from kvs.log.options import LogOptions
 from kvs.log.segment import Segment
 from kvs.log.writer import Writer
 
 logger = logging.getLogger(__name__)
+
+FAREWELL_S: Final = 1.0
+"""How long the drop of an engine that nobody closed waits for its compaction to end."""
 
 
 class BackgroundCompactor(Compactor):
@@ -23,14 +28,19 @@ class BackgroundCompactor(Compactor):
         writer: the log.
         options: when it is worth it, and how large a merged segment may be.
         lock: the writers' lock.
+        ownership: of the directory. While a compaction is under way nobody else must own it, also when the engine was
+            dropped without close(); so it is held here as well.
 
     Threads: `run` and `stop` from any but the writers' lock's holder, `run_if_due` from that alone. Whoever compacts
     holds `_turn`, which is always taken before the writers' lock. A compaction that is due gets a thread of its own, a
     daemon that ends with it; it holds this object and the log's parts, never the engine.
     """
 
-    def __init__(self, writer: Writer, options: LogOptions, lock: AbstractContextManager[object]) -> None:
+    def __init__(
+        self, writer: Writer, options: LogOptions, lock: AbstractContextManager[object], ownership: Lock
+    ) -> None:
         super().__init__(writer, options, lock)
+        self._ownership = ownership
         self._turn = threading.Lock()
         self._is_stopped = False
         self._thread: threading.Thread | None = None
@@ -40,8 +50,12 @@ class BackgroundCompactor(Compactor):
         if self._writer.keydir.dead_bytes < self.look_at or self._is_stopped:
             return
         if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._look_aside, name="kvs-compactor", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._look_aside, name="kvs-compactor", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # no room for a thread, or the interpreter is ending; the write at hand is done
+                return
+            self._thread = thread
 
     def run(self, progress: Progress) -> None:
         """Merge what has dead records in it; see Compactor.run. Waits for one that runs already.
@@ -50,6 +64,8 @@ class BackgroundCompactor(Compactor):
             StoreClosedError: the engine was closed meanwhile; the merges that were made stay.
         """
         with self._turn:
+            if self._is_stopped:
+                raise StoreClosedError
             super().run(progress)
 
     def _merge(self, run: list[Segment], progress: Progress) -> None:
@@ -69,6 +85,17 @@ class BackgroundCompactor(Compactor):
             thread = self._thread
         if thread is not None and thread.is_alive():
             thread.join()
+
+    def abandon(self) -> None:
+        """Let the merge at hand be the last: the engine was dropped without close().
+
+        Called wherever the last reference went, so it waits a moment only: long enough for the directory to be free
+        again, and not for ever, should the garbage collector have chosen a thread for it that others wait for.
+        """
+        self._is_stopped = True
+        thread = self._thread
+        if thread is not None and thread.is_alive() and thread is not threading.current_thread():
+            thread.join(FAREWELL_S)
 
     def _look_aside(self) -> None:
         """Compact, if it is worth it. In a thread of its own."""

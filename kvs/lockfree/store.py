@@ -29,6 +29,7 @@ Threads: one writer at a time, by the writers' lock; one compaction at a time, b
 """
 
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final, TypeVar, overload
@@ -56,6 +57,7 @@ class LockFreeEngine(LogEngine):
     name = "lockfree"
 
     _compactor: BackgroundCompactor
+    _farewell: "weakref.finalize[[], LockFreeEngine]"
 
     def _make_locks(self) -> tuple[AbstractContextManager[object], AbstractContextManager[object]]:
         """Return the writers' lock, and nothing for readers to hold."""
@@ -63,8 +65,11 @@ class LockFreeEngine(LogEngine):
         return self._writers, nullcontext()
 
     def _make_compactor(self) -> BackgroundCompactor:
-        """Return what compacts, beside everybody else."""
-        return BackgroundCompactor(self._writer, self._options, self._lock)
+        """Return what compacts, beside everybody else, and ends with this engine, should nobody close it."""
+        compactor = BackgroundCompactor(self._writer, self._options, self._lock, self._dir_lock)
+        self._farewell = weakref.finalize(self, compactor.abandon)
+        self._farewell.atexit = False
+        return compactor
 
     @overload
     def get(self, key: bytes, default: None = None) -> bytes | None: ...
@@ -101,16 +106,22 @@ class LockFreeEngine(LogEngine):
             offset = location >> SIZE_BITS & OFFSET_MASK
             data = memory[offset : offset + (location & SIZE_MASK)]
             if crc32(data, seed ^ offset) != RESIDUE:
-                raise self._rot(location)
+                self._report_rot(location)
+                continue
             return data[HEADER_BYTES + len(key) : -CHECKSUM_BYTES]
 
-    def _rot(self, location: int) -> Exception:
-        """Return the error for a record that does not check out."""
-        return self._writer.by_slot[location >> SLOT_SHIFT].rot_at(location >> SIZE_BITS & OFFSET_MASK)
+    def _report_rot(self, location: int) -> None:
+        """Raise the error for a record that does not check out; unless its segment was merged away meanwhile.
+
+        Then there is a newer copy, which the merge has checked.
+        """
+        segment = self._writer.by_slot.get(location >> SLOT_SHIFT)
+        if segment is not None:
+            raise segment.rot_at(location >> SIZE_BITS & OFFSET_MASK)
 
     def __contains__(self, key: object) -> bool:
         batch = self._writer.publishing
-        if batch is not None and key in batch:
+        if batch is not None and isinstance(key, bytes) and key in batch:
             return batch[key] is not None
         return key in self._entries or self._absent()
 
@@ -130,15 +141,15 @@ class LockFreeEngine(LogEngine):
     def _keys(self) -> list[bytes]:
         """Return the keys of one moment: those of the index, and what a batch just being published makes of them.
 
-        When a batch began meanwhile, the copy may hold half of it: then once more. While it lasts, `publishing` says
-        what becomes of its keys, whether or not the copy shows it yet.
+        When a batch began or ended meanwhile, the copy may hold half of it, or what was written to its keys since: then
+        once more. While it lasts, `publishing` says what becomes of its keys, whether or not the copy shows it yet.
         """
         writer = self._writer
         while True:
             self._check_open()
             batches, batch = writer.batches, writer.publishing
             keys = [*self._entries]  # one step of the interpreter; without a GIL, under the dict's own lock
-            if writer.batches == batches:
+            if writer.batches == batches and writer.publishing is batch:
                 break
         if batch is None:
             return keys
@@ -163,13 +174,18 @@ class LockFreeEngine(LogEngine):
         """Return those of these keys that are there, with their values.
 
         One straight loop for what is usual; a key that is not found as usual goes through `get`.
+
+        Whether a batch is being published is asked before the index is. The other way round:
+            1. A batch of two keys is being published, and the first one's new value was found in it.
+            2. The index still has the second one's old location.
+            3. The batch is in the index now, and nothing is being published any more: the old value would be returned.
         """
         self._check_open()
         pairs = []
         entries, views, writer = self._entries, self._views, self._writer
         for key in keys:
-            location = entries.get(key)
-            view = views.get(location >> SLOT_SHIFT) if location is not None and writer.publishing is None else None
+            location = entries.get(key) if writer.publishing is None else None
+            view = views.get(location >> SLOT_SHIFT) if location is not None else None
             if location is None or view is None:
                 value = self.get(key)
                 if value is not None:
@@ -179,7 +195,11 @@ class LockFreeEngine(LogEngine):
             offset = location >> SIZE_BITS & OFFSET_MASK
             data = memory[offset : offset + (location & SIZE_MASK)]
             if crc32(data, seed ^ offset) != RESIDUE:
-                raise self._rot(location)
+                self._report_rot(location)
+                value = self.get(key)
+                if value is not None:
+                    pairs.append((key, value))
+                continue
             pairs.append((key, data[HEADER_BYTES + len(key) : -CHECKSUM_BYTES]))
         return pairs
 
@@ -209,9 +229,11 @@ class LockFreeEngine(LogEngine):
             StorageError: the last fsync failed. The store is closed all the same.
         """
         self._compactor.stop()
+        self._farewell.detach()
         super().close()
 
     def _become_child(self) -> None:
         """In a forked child: there is no compaction here, and nobody waits for one of a thread that is not here."""
         super()._become_child()
+        self._farewell.detach()
         self._compactor = self._make_compactor()

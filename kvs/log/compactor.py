@@ -52,7 +52,7 @@ class Compactor:
             self.run(lambda _done, _total: None)
         except StorageError:
             logger.exception("%s: compaction failed; it is tried again when more is dead", self._writer.disk.path)
-            self.look_at = dead_bytes + max(self._options.compact_dead_bytes, FIRST_ROOM_BYTES)
+            self.look_at = self._writer.keydir.dead_bytes + max(self._options.compact_dead_bytes, FIRST_ROOM_BYTES)
 
     def run(self, progress: Progress) -> None:
         """Merge what has dead records in it, oldest first, so that nothing is left of what is dead now.

@@ -188,6 +188,8 @@ class LogEngine(Engine):
         """In a forked child: keep reading, but own nothing, and wait for no lock of a thread that is not here."""
         self._lock, self._read_lock = self._make_locks()
         self._ticker = None
+        self._order = KeyOrder()  # the old one may be half brought up to date
+        self._writer.finish_publishing()
         self._writer.refuse("this process is a fork of its owner; open the store anew")
 
     # Reading.
@@ -463,7 +465,7 @@ class LogEngine(Engine):
             try:
                 self._writer.close()
             finally:
-                self._entries = {}
+                self._entries, self._views = {}, {}
                 self._dir_lock.release()
 
     def _check_open(self) -> None:

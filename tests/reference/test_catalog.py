@@ -34,7 +34,21 @@ def make_store(path: Path, engine: str) -> Path:
 
 def test_engines_are_listed_the_default_first() -> None:
     """engine_names() has the engines that keep a directory, the log first, and memory last."""
-    assert kvs.engine_names() == ["log", "sqlite", "memory"]
+    assert kvs.engine_names() == ["log", "rwlock", "lockfree", "sqlite", "memory"]
+
+
+@pytest.mark.parametrize("made", ["log", "rwlock", "lockfree"])
+@pytest.mark.parametrize("wanted", ["log", "rwlock", "lockfree"])
+def test_engines_of_one_format_open_each_other(tmp_path: Path, made: str, wanted: str) -> None:
+    """The three engines on the log read and write each other's stores; such a store is opened as the first of them."""
+    make_store(tmp_path, made)
+    assert catalog.engine_in(tmp_path) == "log"
+    with kvs.open(tmp_path, wanted) as store:
+        assert (store.name, store.stats().engine) == (wanted, wanted)
+        assert dict(store) == {b"k": made.encode()}
+        store[b"l"] = b"2"
+    with kvs.open(tmp_path, made) as store:
+        assert dict(store) == {b"k": made.encode(), b"l": b"2"}
 
 
 @pytest.mark.parametrize("engine", KEEPERS)
@@ -162,8 +176,9 @@ def run_in(directory: Path, program: str) -> str:
 
 
 def test_what_is_not_built_yet_is_no_error(tmp_path: Path) -> None:
-    """A tree without the pools and the second engine lists what it has; one without a catalog opens logs."""
+    """A tree without a pool and the later engines lists what it has; one without a catalog opens logs."""
     shutil.copytree(ROOT / "kvs", tmp_path / "kvs", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.rmtree(tmp_path / "kvs/lockfree")
     (tmp_path / "kvs/engines/sqlite.py").unlink()
     (tmp_path / "kvs/pool/executor.py").unlink()
     said = run_in(tmp_path, "import kvs, kvs.catalog as c; print(kvs.engine_names(), c.pool_names())")
