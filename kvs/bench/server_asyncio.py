@@ -59,6 +59,10 @@ async def _serve(engine: Engine, begun: Callable[[str, Callable[[], None]], None
     service = Service(engine, COMMANDS)
     server = await loop.create_server(partial(Conversation, service), "127.0.0.1", 0)
     host, port = server.sockets[0].getsockname()
-    begun(f"{host}:{port}", partial(loop.call_soon_threadsafe, stop.set))
+
+    def stop_soon() -> None:
+        loop.call_soon_threadsafe(stop.set)
+
+    begun(f"{host}:{port}", stop_soon)
     await stop.wait()
     server.close()

@@ -78,10 +78,12 @@ def _serve(task: Task, engine: Engine) -> None:
     if task.design == AT_ONCE:
         DESIGNS["loop"] = AtOnce
     gathers = task.sync == "always"
-    with catalog.pool(task.pool, task.threads) as pool:
-        with KvsServer(engine, pool, "127.0.0.1:0", design=design, gathers=gathers) as server:
-            _begun(server.address, lambda: server.shutdown(wait=False))
-            server.serve_forever()
+    with (
+        catalog.pool(task.pool, task.threads) as pool,
+        KvsServer(engine, pool, "127.0.0.1:0", design=design, gathers=gathers) as server,
+    ):
+        _begun(server.address, lambda: server.shutdown(wait=False))
+        server.serve_forever()
 
 
 def _begun(address: str, stop: Callable[[], None]) -> None:
@@ -106,11 +108,13 @@ def _serve_redis(task: Task) -> None:
         words = ["--port", str(port), "--bind", "127.0.0.1", "--dir", task.directory, "--save", "", *persistence]
         with subprocess.Popen(["redis-server", *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:  # noqa: S603, S607  # whichever is installed
             assert process.stdout is not None  # noqa: S101  # for mypy
-            if any(READY in line for line in process.stdout):
-                print(f"127.0.0.1:{port}", flush=True)  # noqa: T201  # as above
-                sys.stdin.buffer.read()
-                process.terminate()
-                return
+            try:
+                if any(READY in line for line in process.stdout):
+                    print(f"127.0.0.1:{port}", flush=True)  # noqa: T201  # as above
+                    sys.stdin.buffer.read()
+                    return
+            finally:
+                process.terminate()  # also when whoever started us is gone before it could be told
     raise SystemExit("redis-server does not start")
 
 

@@ -74,7 +74,8 @@ def serving(contender: Contender, engine: str, sync: str | None, directory: str)
 
     Args:
         contender: which server.
-        engine, sync: of its store.
+        engine: of its store,
+        sync: and when writes to that are made durable; None leaves it to the engine.
         directory: an empty one, for whatever the server writes.
 
     Raises:

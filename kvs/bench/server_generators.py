@@ -51,7 +51,7 @@ def _rates(said: str) -> dict[str, Rate]:
         BenchError: it is something else, such as the errors that the server answered.
     """
     lines = said.splitlines()
-    rows = [row for row in csv.DictReader(lines[lines.index(_HEAD) :])] if _HEAD in lines else []
+    rows = list(csv.DictReader(lines[lines.index(_HEAD) :])) if _HEAD in lines else []
     if [row["test"] for row in rows] != ["SET", "GET"] or len(lines) != 3:
         raise BenchError(f"{REDIS_BENCHMARK} said: {said.strip()[:300]}")
     return {

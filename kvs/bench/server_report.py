@@ -27,7 +27,7 @@ def heads(figures: dict[str, Any]) -> list[str]:
 def show(console: Console, figures: dict[str, Any]) -> None:
     """Print the table."""
     table = Table(title=title(figures), caption=CAPTION)
-    table.add_column("server")
+    table.add_column("server", overflow="fold")
     for head in heads(figures):
         table.add_column(head, justify="right")
     for label, found in figures["servers"].items():

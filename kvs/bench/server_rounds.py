@@ -44,12 +44,14 @@ def measure(plan: Plan, generate: Generator, turns: Turns = iter) -> Measured:
     """
     measured: Measured = {each.label: [] for each in plan.contenders}
     for contender in turns(_order(plan)):
-        with tempfile.TemporaryDirectory(prefix="kvs-bench-server-") as directory:
-            with serving(contender, plan.engine, plan.sync, directory) as address:
-                rates: dict[str, Rate] = {}
-                for load in plan.loads:
-                    found = generate(address, load)
-                    rates |= {f"{kind} {load.pipeline}": rate for kind, rate in found.items()}
+        rates: dict[str, Rate] = {}
+        with (
+            tempfile.TemporaryDirectory(prefix="kvs-bench-server-") as directory,
+            serving(contender, plan.engine, plan.sync, directory) as address,
+        ):
+            for load in plan.loads:
+                found = generate(address, load)
+                rates |= {f"{kind} {load.pipeline}": rate for kind, rate in found.items()}
         measured[contender.label].append(rates)
     return measured
 

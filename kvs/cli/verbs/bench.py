@@ -1,4 +1,4 @@
-"""kvs bench: measure the store beside others, in one run; `kvs bench server`: the server's designs beside each other."""
+"""kvs bench: measure the store beside others, in one run; `kvs bench server` its server's designs."""
 # ruff: noqa: PLC0415  # what measures is imported only to measure
 
 from importlib import import_module
