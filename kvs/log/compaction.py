@@ -22,7 +22,7 @@ Source: the merge process of Bitcask (Sheehy and Smith, 2010), and what its orde
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from struct import Struct
 from typing import Final
@@ -34,7 +34,7 @@ from kvs.log import header, hint, record
 from kvs.log.disk import Disk
 from kvs.log.files import SegmentName
 from kvs.log.header import SegmentHeader
-from kvs.log.keydir import SIZE_BITS, SIZE_MASK, SLOT_SHIFT, Keydir
+from kvs.log.keydir import SIZE_BITS, SLOT_SHIFT, Keydir
 from kvs.log.record import CHECKSUM_BYTES, ENVELOPE_BYTES, HEADER, HEADER_BYTES, RESIDUE, TOMBSTONE
 from kvs.log.segment import Segment
 
@@ -44,7 +44,11 @@ _pack_header = HEADER.pack
 _unpack_header = HEADER.unpack
 _pack_checksum = Struct("<I").pack
 
-BUFFER_BYTES: Final = 1 << 20
+BUFFER_BYTES: Final = 64 * 1024
+"""So much is read of a segment before what lives of it is written, and progress told: about a millisecond's work, after
+which other threads have their turn."""
+MOVED_AT_ONCE: Final = 512
+"""Keys that are pointed at their new places under one hold of the lock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +93,14 @@ class Merge:
     """
 
     disk: Disk
-    run: Sequence[Segment]
+    run: list[Segment]
     slot: int
     keeps_tombstones: bool
     keys: list[bytes] = field(default_factory=list)  # of the values written, in their order
     old: list[int] = field(default_factory=list)  # where they were
     new: list[int] = field(default_factory=list)  # and where they are
     removed: set[bytes] = field(default_factory=set)  # the tombstones written
+    live_bytes: int = 0  # of the values written
     sequence: int = 0  # of the last record read, and so of the seal
     end: int = 0  # where the merged segment's next record goes
 
@@ -143,7 +148,7 @@ class Merge:
         """
         memory, entries, base, slot_base = segment.memory, keydir.entries, segment.base, self.slot << SLOT_SHIFT
         chunk = bytearray()
-        at, offset, stop = header.SIZE_BYTES, self.end, segment.end
+        at, offset, stop, pause_at = header.SIZE_BYTES, self.end, segment.end, BUFFER_BYTES
         while at < stop:
             head = memory[at : at + HEADER_BYTES]
             if len(head) < HEADER_BYTES:
@@ -164,11 +169,12 @@ class Merge:
                     self.keys.append(key)
                     self.old.append(location)
                     self.new.append(slot_base | offset << SIZE_BITS | size)
+                    self.live_bytes += size
                 offset += size
             at += size
             self.sequence = sequence
-            if len(chunk) >= BUFFER_BYTES:
-                self.end = offset
+            if at >= pause_at:
+                self.end, pause_at = offset, at + BUFFER_BYTES
                 yield at, bytes(chunk)
                 chunk.clear()
         self.end = offset
@@ -196,16 +202,19 @@ class Merge:
         merged.sequence = self.sequence
         return merged
 
-    def point_at(self, merged: Segment, keydir: Keydir) -> None:
-        """Point the keydir at the merged segment, which readers can see already."""
-        for segment in self.run:
-            keydir.forget(segment.slot)
-        keydir.bury(merged.slot, merged.record_bytes - sum(map(SIZE_MASK.__and__, self.new)))
-        keydir.move(zip(self.keys, self.old, self.new, strict=True))
+    def account(self, merged: Segment, keydir: Keydir) -> None:
+        """Account for the merged segment, which readers can see already."""
+        keydir.bury(merged.slot, merged.record_bytes - self.live_bytes)
+
+    def point_some(self, keydir: Keydir, first: int) -> int:
+        """Point some of the keys at their new places, from one on; return which is the next."""
+        some = slice(first, first + MOVED_AT_ONCE)
+        keydir.move(zip(self.keys[some], self.old[some], self.new[some], strict=True))
+        return some.stop
 
     def write_hint(self, merged: Segment) -> None:
         """Write the merged segment's hint: where each value lies, also those that have a newer one by now."""
-        write_hint(merged, dict(zip(self.keys, self.new, strict=True)))
+        write_hint(merged, self.keys, self.new, [*self.removed])
 
     def retire(self) -> None:
         """Unlink the segments that were merged, with their hints. No reader finds the way to them any more.
@@ -222,7 +231,7 @@ class Merge:
         self.disk.sync_dir()
 
 
-def write_hint(segment: Segment, entries: dict[bytes, int]) -> None:
+def write_hint(segment: Segment, keys: list[bytes], locations: Iterable[int], removed: list[bytes]) -> None:
     """Write the hint file of a sealed segment.
 
     Only of a sealed one, and before any newer record that is not durable yet enters the index: what a hint says, or
@@ -230,12 +239,11 @@ def write_hint(segment: Segment, entries: dict[bytes, int]) -> None:
 
     Args:
         segment: sealed, and durable.
-        entries: the keys whose newest value is in the segment, with its location.
+        keys: those whose newest value is in the segment,
+        locations: and where.
+        removed: the keys whose last record in it is a tombstone.
     """
-    removed = [key for key in segment.removed if key not in entries]
-    said = hint.Hint(
-        segment.end, segment.seal_bytes, segment.sequence, [*entries], hint.places(entries.values()), removed
-    )
+    said = hint.Hint(segment.end, segment.seal_bytes, segment.sequence, keys, hint.places(locations), removed)
     try:
         segment.disk.write(segment.name.hint, hint.encode(said, segment.seed), sync=False)
     except StorageError as error:

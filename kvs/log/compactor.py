@@ -102,20 +102,32 @@ class Compactor:
             writer.sync()
         try:
             merged = merge.commit()
-        except StorageError as error:
+            self._adopt(merge, merged)
+        except BaseException as error:  # Ctrl-C, too: half adopted, the log must not be written any more
             with self._lock:
-                writer.refuse(f"a compaction was not completed: {error}")
+                writer.refuse(f"a compaction was not completed: {str(error) or type(error).__name__}")
             raise
-        with self._lock:
-            writer.show(merged)
-            merge.point_at(merged, keydir)
-            writer.replace(run, merged)
         self.merges += 1
         merge.write_hint(merged)
         try:
             merge.retire()
         except StorageError:
             logger.exception("%s: a merged segment was not removed; the next opening will do it", writer.disk.path)
+
+    def _adopt(self, merge: Merge, merged: Segment) -> None:
+        """Let a merged segment take the place of those that it holds: first for readers, then in the log."""
+        writer, keydir = self._writer, self._writer.keydir
+        with self._lock:
+            writer.show(merged)
+            merge.account(merged, keydir)
+        next_key = 0
+        while next_key < len(merge.keys):
+            with self._lock:  # a little at a time: writers wait for it
+                next_key = merge.point_some(keydir, next_key)
+        with self._lock:
+            for segment in merge.run:
+                keydir.forget(segment.slot)
+            writer.replace(merge.run, merged)
 
 
 def _as_part(progress: Progress, before: int, total: int, done: int, _total_of_part: int) -> None:

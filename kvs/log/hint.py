@@ -25,15 +25,18 @@ from array import array
 from collections.abc import Iterable, Iterator
 from itertools import accumulate, pairwise
 from struct import Struct
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 from zlib import crc32
 
 from kvs.log.keydir import SLOT_SHIFT
 
 MAGIC: Final = b"\x89kvshnt\n"
 LAYOUT: Final = Struct("<8sIIIQII")
+PART_ROWS: Final = 8192
 SIZE_BYTES: Final = 36
 PLACE_MASK: Final = (1 << SLOT_SHIFT) - 1
+
+Column = TypeVar("Column", list[bytes], "array[int]")
 
 assert LAYOUT.size == SIZE_BYTES  # noqa: S101  # the layout above, held to the code
 
@@ -59,14 +62,30 @@ class Hint(NamedTuple):
 
 
 def encode(hint: Hint, seed: int) -> Iterator[bytes]:
-    """Return the bytes of a hint, in parts."""
-    names = [*hint.keys, *hint.removed]
-    head = LAYOUT.pack(MAGIC, seed, hint.covered, hint.seal_bytes, hint.sequence, len(hint.keys), len(hint.removed))
+    """Return the bytes of a hint, in parts: small ones, since other threads wait while one is made."""
     checksum = 0
-    for part in (head, _to_little(hint.places), _to_little(array("H", map(len, names))), b"".join(names)):
+    for part in _columns(hint, seed):
         checksum = crc32(part, checksum)
         yield part
     yield checksum.to_bytes(4, "little")
+
+
+def _columns(hint: Hint, seed: int) -> Iterator[bytes]:
+    """Return the bytes before the checksum."""
+    yield LAYOUT.pack(MAGIC, seed, hint.covered, hint.seal_bytes, hint.sequence, len(hint.keys), len(hint.removed))
+    for places in _sliced(hint.places):
+        yield _to_little(places)
+    for names in (hint.keys, hint.removed):
+        for some in _sliced(names):
+            yield _to_little(array("H", map(len, some)))
+    for names in (hint.keys, hint.removed):
+        for some in _sliced(names):
+            yield b"".join(some)
+
+
+def _sliced(column: Column) -> Iterator[Column]:
+    """Return a column in slices."""
+    return (column[first : first + PART_ROWS] for first in range(0, len(column), PART_ROWS))
 
 
 def decode(data: bytes, seed: int) -> Hint | None:

@@ -278,7 +278,8 @@ class Writer:
         if segment is None or segment.end > segment.sealed:
             return  # no next segment could be made, so it goes on growing
         if segment.end - segment.hinted > max(HINT_WORTH_BYTES, segment.end // 8):
-            write_hint(segment, self.keydir.locations_in(segment.slot))
+            found = self.keydir.locations_in(segment.slot)
+            write_hint(segment, [*found], found.values(), [key for key in segment.removed if key not in found])
 
     def drop_due_hint(self) -> None:
         """Write no hint after all: a record that it would speak of did not get into the index, and would be lost."""
