@@ -8,16 +8,21 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from rich.text import Text
-
 from kvs.log.store import LogEngine
 from kvs.log.verify import check
 from kvs.tour.names import character_names
 from kvs.tour.stage import Stage
 
+ACT: Final = 2
+"""Where these scenes stand in the tour: it goes by the stages of the course."""
+WHERE_NEXT: Final = (
+    ("kvs set snowman ☃; kvs get snowman", "a store of your own, in ./kvs-data"),
+    ("kvs repl", "the same in conversation"),
+    ("kvs inspect", "the bytes of your log, one by one"),
+    ('import kvs; kvs.open("data")', "a dict on disk, for your programs"),
+)
 KILL_AFTER: Final = 60_000
 """Pairs that the second import is fed before it is killed: somewhere in its middle."""
-BAR_WIDTH: Final = 40
 _ESCAPES: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
@@ -73,11 +78,11 @@ def compact(stage: Stage) -> None:
     with LogEngine.open(stage.store, compact_dead_ratio=1.0) as store:
         store.write((key, None) for key in store if key.startswith((b"U+", b"CJK", b"HANGUL")))
         keys, before = dict(store), store.stats()
-        _bar(stage, "before", before.live_bytes, before.dead_bytes, before.live_bytes + before.dead_bytes)
+        stage.show_bytes("before", before.live_bytes, before.dead_bytes, before.live_bytes + before.dead_bytes)
         size_before = _directory_bytes(stage.store)
         store.compact()
         after = store.stats()
-        _bar(stage, "after", after.live_bytes, after.dead_bytes, before.live_bytes + before.dead_bytes)
+        stage.show_bytes("after", after.live_bytes, after.dead_bytes, before.live_bytes + before.dead_bytes)
         stage.claim(after.dead_bytes == 0, f"{before.dead_bytes:,} bytes were dead; none are now")
         stage.claim(dict(store) == keys, f"the {len(keys):,} keys that are left have their values")
     size_after = _directory_bytes(stage.store)
@@ -94,9 +99,13 @@ def _import_and_kill(stage: Stage, lines: list[bytes]) -> int:
     It is fed through a pipe, so that however fast or slow the machine is, it dies at work and not after it.
     """
     words = ("import", "-", "--format", "tsv", "--skip-bad", "--ack")
-    stage.show_command(words, "< code-points.tsv")
+    stage.show_command("kvs", words, "< code-points.tsv")
     with subprocess.Popen(  # noqa: S603  # our own command line
-        stage.command(words), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        stage.command(words),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=stage.environment(),
     ) as child:
         assert child.stdin is not None  # noqa: S101  # both were asked for
         assert child.stdout is not None  # noqa: S101
@@ -107,7 +116,7 @@ def _import_and_kill(stage: Stage, lines: list[bytes]) -> int:
         acknowledged = max(map(int, child.stdout.read().split()), default=0)
         with contextlib.suppress(BrokenPipeError):
             child.stdin.close()
-    stage.console.print(Text.assemble(("  kill -9 ", "bold red"), f"process {child.pid}"))
+    stage.show_signal(signal.SIGKILL, child.pid)
     stage.claim(child.returncode == -signal.SIGKILL, "the import died in its middle")
     return acknowledged
 
@@ -122,14 +131,6 @@ def _write_tsv(file: Path, pairs: Iterable[tuple[str, str]]) -> Path:
 def _tsv_line(key: str, value: str) -> str:
     """Return one line; the few characters that mean something there are escaped."""
     return f"{key.translate(_ESCAPES)}\t{value.translate(_ESCAPES)}\n"
-
-
-def _bar(stage: Stage, label: str, live_bytes: int, dead_bytes: int, full_bytes: int) -> None:
-    """Draw live and dead bytes to scale."""
-    live = round(BAR_WIDTH * live_bytes / full_bytes)
-    dead = round(BAR_WIDTH * dead_bytes / full_bytes)
-    parts = (f"  {label:<7}", ("█" * live, "green"), ("░" * dead, "red"), " " * (BAR_WIDTH - live - dead))
-    stage.console.print(Text.assemble(*parts, f"  {live_bytes / 1e6:4.1f} MB live, {dead_bytes / 1e6:4.1f} MB dead"))
 
 
 def _directory_bytes(directory: Path) -> int:

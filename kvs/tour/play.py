@@ -1,16 +1,23 @@
 """Play the tour: its scenes in their order, in a directory that is gone afterwards."""
 
+import signal
 import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
-from typing import Final
+from pkgutil import iter_modules
+from types import FrameType
+from typing import Any, Final, NoReturn
 
 from rich.console import Console
 from rich.text import Text
 
-from kvs.tour import log_scenes
+import kvs.tour
 from kvs.tour.stage import Stage
 
-SCENES: Final = (*log_scenes.SCENES,)
+ENDS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def play(console: Console | None = None) -> None:
@@ -20,21 +27,59 @@ def play(console: Console | None = None) -> None:
         ClaimError: something that was said is not true.
     """
     console = console or Console(highlight=False)
-    with tempfile.TemporaryDirectory(prefix="kvs-tour-") as directory:
+    acts = find_acts()
+    with _ending_in_order(), tempfile.TemporaryDirectory(prefix="kvs-tour-") as directory:
         stage = Stage(console, Path(directory))
         console.print(Text.assemble(("kvs", "bold"), ": a key-value store that you can build yourself. A short tour."))
-        for scene in SCENES:
-            scene(stage)
-        stage.close_with(_where_next())
+        for act in acts:
+            for scene in act.SCENES:
+                scene(stage)
+        stage.close_with(_where_next(acts))
 
 
-def _where_next() -> Text:
+def find_acts() -> list[Any]:
+    """Return the modules of scenes in the order in which they are played: whichever there are, so that any tree plays.
+
+    Each is a file of this room whose name ends with `_scenes`. It has SCENES, functions of a Stage; ACT, its place; and
+    WHERE_NEXT, what to try afterwards and what that is.
+    """
+    names = [found.name for found in iter_modules(kvs.tour.__path__) if found.name.endswith("_scenes")]
+    return sorted((import_module(f"{kvs.tour.__name__}.{name}") for name in names), key=lambda act: int(act.ACT))
+
+
+@contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end the block as Ctrl-C does, by an exception: so that no process and no file is left.
+
+    Another signal is not to cut that short, so they are ignored from then on; what is left to do has deadlines.
+
+    Threads: signals are the main thread's; in another one nothing changes.
+    """
+    before: dict[signal.Signals, Any] = {}
+
+    def end(number: int, _frame: FrameType | None) -> NoReturn:
+        for each in before:
+            signal.signal(each, signal.SIG_IGN)
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise SystemExit(128 + number)
+
+    try:
+        if threading.current_thread() is threading.main_thread():
+            for number in ENDS:
+                if signal.getsignal(number) is not signal.SIG_IGN:  # what a shell or nohup ignores stays so
+                    before[number] = signal.signal(number, end)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _where_next(acts: Sequence[Any]) -> Text:
+    tips = [tip for act in acts for tip in act.WHERE_NEXT]
+    tips.append(("README.md", "Reading the source: how it is built"))
     return Text.assemble(
         ("Where to go next\n", "bold"),
-        "  kvs set snowman ☃; kvs get snowman   a store of your own, in ./kvs-data\n",
-        "  kvs repl                             the same in conversation\n",
-        "  kvs inspect                          the bytes of your log, one by one\n",
-        '  import kvs; kvs.open("data")         a dict on disk, for your programs\n',
-        "  README.md                            Reading the source: how it is built\n",
+        *(f"  {what:<36} {about}\n" for what, about in tips),
         ("  (source .venv/bin/activate puts kvs on your path)", "dim"),
     )

@@ -1,12 +1,14 @@
 """The tour's stage: what is said, shown and claimed on the terminal; a claim that is not true ends the tour."""
 
+import os
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from rich.console import Console
 from rich.panel import Panel
@@ -15,7 +17,10 @@ from rich.text import Text
 
 from kvs.errors import KvsError
 
-DEADLINE_S = 300
+DEADLINE_S: Final = 300
+BAR_WIDTH: Final = 40
+_SETTINGS: Final = ("KVS_", "REDISCLI_", "NOTIFY_SOCKET")
+"""How the names of variables begin that would change what the tour's processes do."""
 
 
 class ClaimError(KvsError):
@@ -54,28 +59,74 @@ class Stage:
         Raises:
             ClaimError: the command failed.
         """
-        self.show_command(words)
-        done = subprocess.run(  # noqa: S603  # our own command line
-            self.command(words), capture_output=True, check=False, timeout=DEADLINE_S
+        self.show_command("kvs", words)
+        return self._answer_of(self.command(words), f"kvs {words[0]}", shows)
+
+    def run_other(self, program: str, *words: str, shows: int = 6) -> str:
+        """Do the same with another program, which is installed.
+
+        Raises:
+            ClaimError: the program failed.
+        """
+        self.show_command(program, words)
+        return self._answer_of([program, *words], program, shows)
+
+    def _answer_of(self, command: Sequence[str], name: str, shows: int) -> str:
+        done = subprocess.run(  # noqa: S603  # our own command lines
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            timeout=DEADLINE_S,
+            env=self.environment(),
         )
         if done.returncode:
-            self.fail(f"kvs {words[0]} ended with {done.returncode}: {done.stderr.decode(errors='replace').strip()}")
+            self.fail(f"{name} ended with {done.returncode}: {done.stderr.decode(errors='replace').strip()}")
         answer = done.stdout.decode()
         lines = answer.splitlines()
         for line in lines[:shows]:
-            self.console.print(Text(f"  {line}"), overflow="ellipsis", no_wrap=True)
+            self.show_line(line)
         if len(lines) > shows:
             self.console.print(Text(f"  … {len(lines) - shows:,} more lines", style="dim"))
         return answer
 
     def command(self, words: Sequence[str]) -> list[str]:
-        """Return the whole command line, of this very Python and this very store."""
-        return [sys.executable, "-m", "kvs", *words, "--dir", str(self.store)]
+        """Return the whole command line, of this very Python."""
+        return [sys.executable, "-m", "kvs", *words]
 
-    def show_command(self, words: Sequence[str], redirection: str = "") -> None:
+    def environment(self) -> dict[str, str]:
+        """Return the variables for a process on this stage: its store is this very one, and no setting changes it."""
+        ours = {name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS)}
+        return ours | {"KVS_DIR": str(self.store)}
+
+    def show_command(self, program: str, words: Sequence[str], ending: str = "") -> None:
         """Show a command as one would type it."""
         shown = shlex.join(Path(word).name if word.startswith(str(self.directory)) else word for word in words)
-        self.console.print(Text.assemble(("$ ", "dim"), ("kvs ", "bold"), f"{shown} {redirection}"))
+        self.console.print(Text.assemble(("$ ", "dim"), (program, "bold"), f" {shown} {ending}".rstrip()))
+
+    def show_line(self, line: str) -> None:
+        """Show a line that a program said; what does not fit is cut off."""
+        self.console.print(Text(f"  {line}"), overflow="ellipsis", no_wrap=True)
+
+    def show_signal(self, number: signal.Signals, process_id: int) -> None:
+        """Show a signal that is sent."""
+        name = "9" if number == signal.SIGKILL else number.name.removeprefix("SIG")
+        self.console.print(Text.assemble((f"  kill -{name} ", "bold red"), f"process {process_id}"))
+
+    def show_bytes(self, label: str, live_bytes: int, dead_bytes: int, full_bytes: int) -> None:
+        """Draw live and dead bytes to scale.
+
+        Args:
+            label: which they are.
+            live_bytes: drawn solid.
+            dead_bytes: drawn dotted, behind them.
+            full_bytes: as many as fill the whole width.
+        """
+        live = round(BAR_WIDTH * live_bytes / full_bytes)
+        dead = round(BAR_WIDTH * dead_bytes / full_bytes)
+        parts = (f"  {label:<7}", ("█" * live, "green"), ("░" * dead, "red"), " " * (BAR_WIDTH - live - dead))
+        told = f"  {live_bytes / 1e6:4.1f} MB live, {dead_bytes / 1e6:4.1f} MB dead"
+        self.console.print(Text.assemble(*parts, told))
 
     def claim(self, is_true: Callable[[], bool] | bool, text: str) -> None:
         """Claim something, and check it.

@@ -5,8 +5,9 @@
 def run() -> None:
     """Show the database at work on the names of all Unicode characters, and check every claim.
 
-    Imports them, reads and scans, is killed in the middle of a second import and loses nothing, compacts. Works in a
-    temporary directory. Exits with 1 if any of what it says is not true.
+    Each stage of the course that is there has its scenes: importing, ranges, kill -9 in the middle of an import, and
+    compaction; then a server, which is asked, compacts and stops. Works in a temporary directory, and leaves nothing.
+    Exits with 1 if any of what it says is not true.
     """
     import logging
 
