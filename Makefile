@@ -7,6 +7,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 
+SUITES = $(patsubst %/,%,$(sort $(dir $(wildcard tests/stage?/test_*.py))))
 NODE := tests/reference/node
 NODE_CLIENTS := $(NODE)/node_modules/.package-lock.json
 
@@ -58,7 +59,7 @@ versions:  ## Run the course's suites on each supported Python that is installed
 	@for version in 3.11 3.12 3.13; do \
 	  if python$$version --version > /dev/null 2>&1; then \
 	    $(MAKE) --no-print-directory $(VENV)-$$version/test.stamp VENV=$(VENV)-$$version PYTHON=python$$version && \
-	    $(VENV)-$$version/bin/python -m pytest -q tests/stage1 tests/stage2 || exit 1; \
+	    $(VENV)-$$version/bin/python -m pytest -q $(SUITES) || exit 1; \
 	  else echo "python$$version is not here: left out"; fi; \
 	done
 
