@@ -125,4 +125,4 @@ class Staged(Engine):
 
     def close(self) -> None:
         """Drop the changes. The engine stays open: it is somebody else's."""
-        self.changes = {}
+        self.changes, self.changed_bytes = {}, 0
