@@ -15,7 +15,7 @@ KEYS: Final = [b"%d" % number for number in range(200)]
 
 
 def test_holders_of_the_same_keys_take_turns(rng: random.Random) -> None:
-    """Of eight threads that hold some keys each, in any order, or all, no two hold the same, and none waits for ever."""
+    """Of eight threads that hold some keys, in any order, or all, no two hold the same, and none waits for ever."""
     stripes = Stripes()
     holders = dict.fromkeys(KEYS, 0)
     seeds = [rng.random() for _ in range(8)]
