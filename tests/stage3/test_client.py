@@ -130,7 +130,7 @@ def test_server_goes_away_in_mid_reply(reply: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "reply", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"$abc\r\n", b"$-7\r\n", b"\0\0\0\0\r\n"], ids=repr
+    "reply", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"$abc\r\n", b"$-7\r\n", b"\0\0\0\0\r\n", b":5\r\n"], ids=repr
 )
 def test_server_speaks_something_else(reply: bytes) -> None:
     """What is no reply to GET is no value: a KvsError is raised, such as ProtocolError."""

@@ -119,9 +119,10 @@ def test_removed_key_does_not_exist(talk: Talk) -> None:
 @pytest.mark.parametrize("name", ["get", "GET", "Get", "gEt"])
 def test_names_in_any_case(talk: Talk, name: str) -> None:
     """A command's name may be in capitals or not; keys are what they are."""
-    talk.call("DEL", "CASE")
-    talk.call("SET", "case", "value")
-    assert talk.call(name, "case") == b"value"
+    talk.call("DEL", "case", "CASE")
+    talk.call("SET", "Case", "value")
+    assert talk.call(name, "Case") == b"value"
+    assert talk.call(name, "case") is None
     assert talk.call(name, "CASE") is None
 
 

@@ -134,8 +134,9 @@ class WarmProcess:
         if self._returncode is None:
             if not select.select([self._report], [], [], timeout)[0]:
                 raise subprocess.TimeoutExpired(list(self._words), timeout or 0)
-            (self._returncode,) = NUMBER.unpack(self._report.recv(NUMBER.size, socket.MSG_WAITALL))
+            told = self._report.recv(NUMBER.size, socket.MSG_WAITALL)
             self._report.close()
+            (self._returncode,) = NUMBER.unpack(told) if told else (-signal.SIGKILL,)  # with the waiting process
         return self._returncode
 
     def send_signal(self, sig: int) -> None:
