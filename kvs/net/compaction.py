@@ -21,31 +21,33 @@ class Compaction:
         self._service = service
         self._pool = pool
         self._lock = threading.Lock()
+        self._is_running = False
         self._is_wanted_again = False
 
     def begin(self) -> None:
         """Have the pool compact the store."""
         with self._lock:
-            if self._service.is_compacting:
+            if self._is_running:
                 self._is_wanted_again = True
                 return
-            self._service.is_compacting = True
+            self._is_running = True
         try:
             self._pool.spawn(self._run)
         except RuntimeError:  # the pool is closed, or there is no thread to be had
-            self._service.is_compacting = False
+            logger.warning("no thread for a compaction; ask again")
+            self._is_running = False
 
     def _run(self) -> None:
         """Compact, and again if that was asked for meanwhile. In a thread of the pool."""
-        is_wanted = True
-        while is_wanted:
+        while True:
             try:
-                self._service.engine.compact()
+                with self._service.compacting():
+                    self._service.engine.compact()
                 logger.info("compacted")
             except KvsError:
                 logger.exception("the compaction failed; the store is as it was")
-            finally:
-                with self._lock:
-                    is_wanted = self._is_wanted_again
-                    self._is_wanted_again = False
-                    self._service.is_compacting = is_wanted
+            with self._lock:
+                if not self._is_wanted_again:
+                    self._is_running = False
+                    return
+                self._is_wanted_again = False

@@ -2,9 +2,10 @@
 
 import hmac
 import itertools
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -98,7 +99,8 @@ class Service:
         self.clients: dict[int, Client] = {}
         self.started_at = time.time()
         self.is_stopping = False
-        self.is_compacting = False
+        self._compactions = 0  # under way
+        self._lock = threading.Lock()  # guards that number
         self.address = ""
         self.design = ""
         self.stop_soon: Callable[[], None] = lambda: None
@@ -116,6 +118,22 @@ class Service:
         if self.clients.pop(client.id, None) is not None:
             self.counts.commands += client.commands
             self.counts.errors += client.errors
+
+    @contextmanager
+    def compacting(self) -> Iterator[None]:
+        """Let it be known that a compaction is under way."""
+        with self._lock:
+            self._compactions += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._compactions -= 1
+
+    @property
+    def is_compacting(self) -> bool:
+        """Tell whether a compaction is under way that was asked for from outside."""
+        return self._compactions > 0
 
     def lock_for(self, keys: Iterable[bytes]) -> AbstractContextManager[None]:
         """Return what to hold while these keys are read and changed as one step."""

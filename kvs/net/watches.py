@@ -49,10 +49,3 @@ class Watches:
         with self._lock:
             for watcher in self._watchers.get(key, ()):
                 watcher.is_dirty = True
-
-    def touch_all(self) -> None:
-        """All keys were changed."""
-        with self._lock:
-            for watchers in self._watchers.values():
-                for watcher in watchers:
-                    watcher.is_dirty = True

@@ -139,11 +139,12 @@ def test_asking_changes_nothing() -> None:
 def test_a_compaction_is_not_waited_for() -> None:
     """While a compaction holds the engine, the last known figures are told at once."""
     service = Service(Stuck(), {})
-    service.is_compacting = True
     vitals = Vitals(service)
     began = time.monotonic()
-    figures = vitals.figures()
-    assert vitals.trouble() is None
+    with service.compacting():
+        figures = vitals.figures()
+        assert vitals.trouble() is None
+    assert not service.is_compacting
     assert time.monotonic() - began < DEADLINE_S / 2
     assert samples(as_text(figures, "1.0"))["kvs_compacting"] == 1
 

@@ -102,7 +102,7 @@ def test_a_watcher_hears_of_its_keys_and_no_others() -> None:
     assert watches._watchers == {}
     watches.watch(first, b"z")
     first.is_dirty = False
-    watches.touch_all()
+    watches.touch(b"z")
     assert first.is_dirty
 
 
@@ -115,7 +115,6 @@ def test_watchers_come_and_go_in_threads() -> None:
         for number in range(400):
             watches.watch(watcher, KEYS[number % 5])
             watches.touch(KEYS[number % 7])
-            watches.touch_all()
             watches.forget(watcher)
 
     with hasty():

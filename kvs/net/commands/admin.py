@@ -43,7 +43,8 @@ def bgrewriteaof(connection: Connection, _args: list[bytes]) -> bytes:
 @command("kvs.compact", 1, "server", may_block=True, alone=True)
 def kvs_compact(connection: Connection, _args: list[bytes]) -> bytes:
     """Return when the bytes of values that were replaced or removed are given back."""
-    connection.service.engine.compact()
+    with connection.service.compacting():
+        connection.service.engine.compact()
     return OK
 
 
