@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -224,7 +225,7 @@ def test_a_scan_in_key_order(client: Any) -> None:
 def test_a_pool_of_connections(server: Served, protocol: int) -> None:
     """Eight threads share four connections: no increment is lost, and there are no more connections than four."""
     each = {"host": server.host, "port": server.port, "protocol": protocol, "client_name": "pooled"}
-    with redis.BlockingConnectionPool(max_connections=4, timeout=DEADLINE_S, **each) as pool:
+    with closing(redis.BlockingConnectionPool(max_connections=4, timeout=DEADLINE_S, **each)) as pool:
         client = redis.Redis(connection_pool=pool)
 
         def count(_thread: int) -> set[int]:
