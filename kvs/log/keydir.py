@@ -63,27 +63,20 @@ class Keydir:
         self.dead[slot] = self.dead.get(slot, 0) + size_bytes
         self.dead_bytes += size_bytes
 
-    def load(self, slot: int, fresh: dict[bytes, int], removed: Iterable[bytes], record_bytes: int) -> None:
-        """Take in a whole segment at once, newer than all that is here.
+    def load(self, keys: Iterable[bytes], locations: Iterable[int], removed: Iterable[bytes]) -> None:
+        """Take in what a whole segment says, newer than all that is here. `recount` is due when all are in.
 
         Args:
-            slot: the segment's.
-            fresh: its keys with their locations.
+            keys: those with a value in it,
+            locations: and where.
             removed: the keys whose last record in it is a tombstone.
-            record_bytes: what all its records take, live and dead.
 
-        Cost: one dict update at C speed; only keys that were here before are looked at one by one.
+        Cost: one dict update at C speed; only removed keys are looked at one by one.
         """
-        self.bury(slot, record_bytes - sum(map(SIZE_MASK.__and__, fresh.values())))
         entries = self.entries
-        if not entries:
-            self.entries = fresh
-            return
-        for key in [*(entries.keys() & fresh.keys()), *removed]:
-            old = entries.pop(key, None)
-            if old is not None:
-                self.bury(old >> SLOT_SHIFT, old & SIZE_MASK)
-        entries.update(fresh)
+        for key in removed:
+            entries.pop(key, None)
+        entries.update(zip(keys, locations, strict=True))
 
     def move(self, moves: Iterable[tuple[bytes, int, int]]) -> None:
         """Follow a merge: each key from its old location to its new one, unless it has a newer value by now."""
@@ -97,8 +90,8 @@ class Keydir:
     def recount(self, record_bytes: dict[int, int]) -> None:
         """Count anew what is dead, from the entries themselves.
 
-        The running account can miss a record when Ctrl-C comes between a write's steps; a merge must not go by it
-        when it decides that a tombstone hides nothing.
+        After loading, since `load` keeps no account. And before a merge: the running account can miss a record when
+        Ctrl-C comes between a write's steps, and must not decide whether a tombstone hides nothing.
 
         Args:
             record_bytes: what all records of each segment take, by its slot.

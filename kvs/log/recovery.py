@@ -18,7 +18,7 @@ from kvs.errors import CorruptRecordError
 from kvs.log import files, header, hint, marker, tail
 from kvs.log.disk import Disk
 from kvs.log.files import SegmentName
-from kvs.log.keydir import SLOT_SHIFT, Keydir
+from kvs.log.keydir import Keydir
 from kvs.log.record import Bad
 from kvs.log.replay import Replay, replay
 from kvs.log.segment import SECTOR_BYTES, Segment
@@ -72,7 +72,8 @@ def recover(disk: Disk, *, writable: bool) -> Recovered:
     _check_gaps(disk, segments)
     recovered = Recovered(segments)
     for segment in segments:
-        state = _believe_hint(disk, segment, names) or Replay(header.SIZE_BYTES, recovered.sequence)
+        state = _believe_hint(disk, segment, names, recovered.keydir)
+        state = state or Replay(header.SIZE_BYTES, recovered.sequence)
         segment.hinted = state.end
         hints_used = int(segment.hinted > header.SIZE_BYTES)
         if not hints_used and segment.name.hint in names:
@@ -80,6 +81,7 @@ def recover(disk: Disk, *, writable: bool) -> Recovered:
         replay(segment, state)
         _judge_end(segment, state, recovered, is_last=segment is segments[-1])
         _take_in(segment, state, recovered, hints_used)
+    recovered.keydir.recount({segment.slot: segment.record_bytes for segment in segments})
     if writable:
         _settle(disk, recovered, leftovers)
     return recovered
@@ -129,20 +131,18 @@ def _was_never_used(disk: Disk, name: SegmentName) -> bool:
     return name.generation == 0 and has_room and not header.has_sound_checksum(head) and not rest.strip(b"\0")
 
 
-def _believe_hint(disk: Disk, segment: Segment, names: list[str]) -> Replay | None:
-    """Begin where a segment's hint leaves off, or return None where there is none to believe."""
+def _believe_hint(disk: Disk, segment: Segment, names: list[str], keydir: Keydir) -> Replay | None:
+    """Load what a segment's hint says, and begin where it leaves off; None where there is none to believe."""
     if segment.name.hint not in names:
         return None
     said = hint.decode(disk.read(segment.name.hint), segment.seed)
     if said is None or said.covered > len(segment.memory):
         return None
-    locations = map((segment.slot << SLOT_SHIFT).__or__, said.places)
-    fresh = dict(zip(said.keys, locations, strict=True))
+    keydir.load(said.keys, map(segment.base.__or__, said.places), said.removed)
     return Replay(
         said.covered,
         said.sequence,
-        fresh,
-        set(said.removed),
+        removed=set(said.removed),
         seal_bytes=said.seal_bytes,
         is_sealed=True,
         watermark=said.covered,
@@ -193,7 +193,7 @@ def _take_in(segment: Segment, state: Replay, recovered: Recovered, hints_used: 
     segment.vouched = state.watermark
     segment.removed = state.removed
     recovered.sequence = state.sequence
-    recovered.keydir.load(segment.slot, state.fresh, state.removed, segment.record_bytes)
+    recovered.keydir.load(state.fresh.keys(), state.fresh.values(), state.removed)
     facts = recovered.facts
     recovered.facts = replace(
         facts, hints_used=facts.hints_used + hints_used, records_replayed=facts.records_replayed + state.records

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from typing import Final
 from zlib import crc32
 
-from kvs.log.keydir import SIZE_BITS, SLOT_SHIFT
+from kvs.engine import MAX_VALUE_BYTES
+from kvs.log.keydir import SIZE_BITS
 from kvs.log.record import (
     CHECKSUM_BYTES,
     ENVELOPE_BYTES,
@@ -57,27 +58,29 @@ def replay(segment: Segment, state: Replay) -> None:  # noqa: C901  # see below
     One straight loop, since opening a large store is this and nothing else.
     """
     memory, seed, file_stop = segment.memory, segment.seed, len(segment.memory)
-    unpack, base = HEADER.unpack_from, segment.slot << SLOT_SHIFT
+    unpack, base = HEADER.unpack_from, segment.base
     fresh, removed, sequence = state.fresh, state.removed, state.sequence
     batch: list[tuple[int, bytes, int]] = []  # the records of a batch whose last one is still to come
-    at, window_bytes = state.end, WINDOW_BYTES
+    at, window_bytes, records = state.end, WINDOW_BYTES, state.records
     while at < file_stop:
         window = memory[at : at + window_bytes]
-        local, window_bytes = 0, WINDOW_BYTES
-        while (key_at := local + HEADER_BYTES) <= len(window):
+        local, window_bytes, last = 0, WINDOW_BYTES, len(window)
+        while (key_at := local + HEADER_BYTES) <= last:
             kind, flags, key_size, value_size, this_sequence, watermark = unpack(window, local)
-            if this_sequence <= sequence or not is_plausible(kind, flags, key_size, value_size):
+            if this_sequence <= sequence or not (
+                (kind == VALUE and flags <= MORE and value_size <= MAX_VALUE_BYTES)  # in line: it is nearly always so
+                or is_plausible(kind, flags, key_size, value_size)
+            ):
                 break
             local_stop = key_at + key_size + value_size + CHECKSUM_BYTES
-            if local_stop > len(window):
+            if local_stop > last:
                 window_bytes = max(WINDOW_BYTES, local_stop - local)
                 break
             if crc32(window[local:local_stop], seed ^ (at + local)) != RESIDUE:
                 break
             sequence = this_sequence
-            state.records += 1
-            size = local_stop - local
-            key, location = window[key_at : key_at + key_size], base | (at + local) << SIZE_BITS | size
+            records += 1
+            key, location = window[key_at : key_at + key_size], base | (at + local) << SIZE_BITS | local_stop - local
             local = local_stop
             if flags or batch:
                 batch.append((kind, key, location))
@@ -90,13 +93,11 @@ def replay(segment: Segment, state: Replay) -> None:  # noqa: C901  # see below
                 fresh[key] = location
             else:
                 _apply(state, kind, key, location)
-            state.end = at + local
-            state.watermark = watermark
-            state.is_sealed = kind == SEAL
+            state.end, state.watermark, state.is_sealed = at + local, watermark, kind == SEAL
         at += local
         if local == 0 and (window_bytes <= len(window) or at + len(window) >= file_stop):
             break  # not for want of bytes
-    state.sequence = sequence
+    state.sequence, state.records = sequence, records
     if state.end < file_stop:
         state.flaw_at = at
         state.flaw = _flaw(segment, at)

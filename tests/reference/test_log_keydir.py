@@ -53,12 +53,12 @@ def test_removals_count_keys_that_were_there() -> None:
 
 
 def test_loading_a_segment_replaces_what_was_older() -> None:
-    """A segment's keys win over those of segments before; its tombstones remove; what they hid is dead."""
+    """A segment's keys win over those of segments before; its tombstones remove; counted, what they hid is dead."""
     keydir = Keydir()
-    keydir.load(0, {b"a": pack(0, 32, 30), b"b": pack(0, 62, 30), b"c": pack(0, 92, 30)}, [], record_bytes=100)
-    assert keydir.dead == {0: 10}
-    keydir.load(1, {b"b": pack(1, 32, 40), b"d": pack(1, 72, 40)}, [b"c", b"never"], record_bytes=130)
+    keydir.load([b"a", b"b", b"c"], [pack(0, 32, 30), pack(0, 62, 30), pack(0, 92, 30)], [])
+    keydir.load([b"b", b"d"], [pack(1, 32, 40), pack(1, 72, 40)], [b"c", b"never"])
     assert keydir.entries == {b"a": pack(0, 32, 30), b"b": pack(1, 32, 40), b"d": pack(1, 72, 40)}
+    keydir.recount({0: 100, 1: 130})
     assert keydir.dead == {0: 70, 1: 50}
     assert keydir.dead_bytes == 120
 
