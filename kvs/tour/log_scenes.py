@@ -100,12 +100,8 @@ def _import_and_kill(stage: Stage, lines: list[bytes]) -> int:
     """
     words = ("import", "-", "--format", "tsv", "--skip-bad", "--ack")
     stage.show_command("kvs", words, "< code-points.tsv")
-    with subprocess.Popen(  # noqa: S603  # our own command line
-        stage.command(words),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=stage.environment(),
+    with stage.process(
+        stage.command(words), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as child:
         assert child.stdin is not None  # noqa: S101  # both were asked for
         assert child.stdout is not None  # noqa: S101

@@ -1,23 +1,18 @@
 """Play the tour: its scenes in their order, in a directory that is gone afterwards."""
 
-import signal
 import tempfile
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
-from types import FrameType
-from typing import Any, Final, NoReturn
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
 import kvs.tour
+from kvs.tour.ending import Ending
 from kvs.tour.stage import Stage
-
-ENDS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def play(console: Console | None = None) -> None:
@@ -28,8 +23,8 @@ def play(console: Console | None = None) -> None:
     """
     console = console or Console(highlight=False)
     acts = find_acts()
-    with _ending_in_order(), tempfile.TemporaryDirectory(prefix="kvs-tour-") as directory:
-        stage = Stage(console, Path(directory))
+    with Ending() as ending, tempfile.TemporaryDirectory(prefix="kvs-tour-") as directory:
+        stage = Stage(console, Path(directory), ending)
         console.print(Text.assemble(("kvs", "bold"), ": a key-value store that you can build yourself. A short tour."))
         for act in acts:
             for scene in act.SCENES:
@@ -45,34 +40,6 @@ def find_acts() -> list[Any]:
     """
     names = [found.name for found in iter_modules(kvs.tour.__path__) if found.name.endswith("_scenes")]
     return sorted((import_module(f"{kvs.tour.__name__}.{name}") for name in names), key=lambda act: int(act.ACT))
-
-
-@contextmanager
-def _ending_in_order() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end the block as Ctrl-C does, by an exception: so that no process and no file is left.
-
-    Another signal is not to cut that short, so they are ignored from then on; what is left to do has deadlines.
-
-    Threads: signals are the main thread's; in another one nothing changes.
-    """
-    before: dict[signal.Signals, Any] = {}
-
-    def end(number: int, _frame: FrameType | None) -> NoReturn:
-        for each in before:
-            signal.signal(each, signal.SIG_IGN)
-        if number == signal.SIGINT:
-            raise KeyboardInterrupt
-        raise SystemExit(128 + number)
-
-    try:
-        if threading.current_thread() is threading.main_thread():
-            for number in ENDS:
-                if signal.getsignal(number) is not signal.SIG_IGN:  # what a shell or nohup ignores stays so
-                    before[number] = signal.signal(number, end)
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _where_next(acts: Sequence[Any]) -> Text:

@@ -4,7 +4,7 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from signal import Signals
@@ -15,8 +15,9 @@ from kvs.tour.stage import Stage
 DEADLINE_S: Final = 60.0
 ENDING_S: Final = 10.0
 """How long a server may take to end when the tour is over for it, before it is killed."""
-_LISTENING: Final = re.compile(r"Listening on ((\S+):(\d+))\n")
-_GLANCES_S: Final = 0.02
+GLANCES_S: Final = 0.02
+"""How often the tour looks whether something that takes its time is done."""
+_LISTENING: Final = re.compile(r"Listening on (\S+:(\d+))\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +58,13 @@ def served(stage: Stage) -> Iterator[Served]:
     words = ("serve", "--addr", "127.0.0.1:0")
     log = stage.directory / "server.log"
     stage.show_command("kvs", words, "&")
-    with log.open("wb") as said:
-        process = subprocess.Popen(  # noqa: S603  # our own command line
-            stage.command(words), stdin=subprocess.DEVNULL, stdout=said, stderr=said, env=stage.environment()
-        )
+    with log.open("wb") as said, stage.process(stage.command(words), stdout=said, stderr=said) as process:
         try:
             yield _listening(stage, process, log)
         finally:
-            _end(process)
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):  # then it is killed
+                process.wait(ENDING_S)
 
 
 def _listening(stage: Stage, process: "subprocess.Popen[bytes]", log: Path) -> Served:
@@ -80,17 +80,7 @@ def _listening(stage: Stage, process: "subprocess.Popen[bytes]", log: Path) -> S
         found = _LISTENING.search(said)
         if found is not None:
             stage.show_line(found[0].strip())
-            return Served(process, found[1], int(found[3]))
+            return Served(process, found[1], int(found[2]))
         if has_ended or time.monotonic() > give_up_at_s:
             stage.fail(f"kvs serve {'ended' if has_ended else 'goes on'} without listening: {said.strip()}")
-        time.sleep(_GLANCES_S)
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End it, if it still runs, one way or the other."""
-    process.terminate()
-    try:
-        process.wait(ENDING_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+        time.sleep(GLANCES_S)

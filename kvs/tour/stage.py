@@ -5,10 +5,11 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import IO, Final, NoReturn, TypeAlias
 
 from rich.console import Console
 from rich.panel import Panel
@@ -16,6 +17,9 @@ from rich.rule import Rule
 from rich.text import Text
 
 from kvs.errors import KvsError
+from kvs.tour.ending import Ending
+
+Stream: TypeAlias = int | IO[bytes]
 
 DEADLINE_S: Final = 300
 BAR_WIDTH: Final = 40
@@ -34,10 +38,12 @@ class Stage:
     Args:
         console: where everything is shown.
         directory: an empty directory that is the tour's own, gone when it ends.
+        ending: what ends the tour before its time.
     """
 
     console: Console
     directory: Path
+    ending: Ending
 
     @property
     def store(self) -> Path:
@@ -72,17 +78,11 @@ class Stage:
         return self._answer_of([program, *words], program, shows)
 
     def _answer_of(self, command: Sequence[str], name: str, shows: int) -> str:
-        done = subprocess.run(  # noqa: S603  # our own command lines
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-            timeout=DEADLINE_S,
-            env=self.environment(),
-        )
-        if done.returncode:
-            self.fail(f"{name} ended with {done.returncode}: {done.stderr.decode(errors='replace').strip()}")
-        answer = done.stdout.decode()
+        with self.process(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            out, complaint = process.communicate(timeout=DEADLINE_S)
+        if process.returncode:
+            self.fail(f"{name} ended with {process.returncode}: {complaint.decode(errors='replace').strip()}")
+        answer = out.decode()
         lines = answer.splitlines()
         for line in lines[:shows]:
             self.show_line(line)
@@ -90,12 +90,28 @@ class Stage:
             self.console.print(Text(f"  … {len(lines) - shows:,} more lines", style="dim"))
         return answer
 
+    @contextmanager
+    def process(
+        self, command: Sequence[str], *, stdin: int = subprocess.DEVNULL, stdout: Stream, stderr: Stream
+    ) -> "Iterator[subprocess.Popen[bytes]]":
+        """Start a process, and kill it at the end of the block if it still runs then.
+
+        Its store is this very one, and no setting changes what it does.
+        """
+        with ExitStack() as stack:
+            with self.ending.held():
+                process = subprocess.Popen(  # noqa: S603  # our own command lines
+                    command, stdin=stdin, stdout=stdout, stderr=stderr, env=self._environment()
+                )
+                stack.enter_context(process)  # which closes its pipes, and waits
+                stack.callback(process.kill)
+            yield process
+
     def command(self, words: Sequence[str]) -> list[str]:
         """Return the whole command line, of this very Python."""
         return [sys.executable, "-m", "kvs", *words]
 
-    def environment(self) -> dict[str, str]:
-        """Return the variables for a process on this stage: its store is this very one, and no setting changes it."""
+    def _environment(self) -> dict[str, str]:
         ours = {name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS)}
         return ours | {"KVS_DIR": str(self.store)}
 
