@@ -134,7 +134,8 @@ def _measure(sockets: Sequence[socket.socket], load: Load, words: list[bytes], r
                         client.ask(batches[asked % _BATCHES])
                         asked += 1
         seconds = perf_counter() - begun_s
-    cuts_ms = [1000 * each for each in quantiles(waits_s * 2, n=100)]  # twice, for of one wait there are no quantiles
+    twice = waits_s * 2  # of a single wait there would be no quantiles
+    cuts_ms = [1000 * each for each in quantiles(twice, n=100, method="inclusive")]
     return Rate(count * load.pipeline / seconds, cuts_ms[49], cuts_ms[98])
 
 
@@ -149,12 +150,12 @@ class _Client:
     def __init__(self, sock: socket.socket, reply: bytes) -> None:
         self._sock = sock
         self._reply = reply
-        self._heard = b""
+        self._heard_bytes = 0
         self.asked_s = 0.0
 
     def ask(self, batch: bytes) -> None:
         """Send a batch."""
-        self._heard = b""
+        self._heard_bytes = 0
         self.asked_s = perf_counter()
         self._sock.sendall(batch)
 
@@ -165,14 +166,13 @@ class _Client:
             WrongReplyError: it is another one.
         """
         data = self._sock.recv(1 << 16)
+        wanted = self._reply[self._heard_bytes : self._heard_bytes + len(data)]
         if not data:
             raise WrongReplyError("the server closed the connection")
-        self._heard += data
-        if len(self._heard) >= len(self._reply) or not self._reply.startswith(self._heard):
-            if self._heard != self._reply:
-                raise WrongReplyError(f"expected {self._reply[:40]!r}, found {self._heard[:80]!r}")
-            return True
-        return False
+        if data != wanted:
+            raise WrongReplyError(f"expected {wanted[:40]!r}, found {data[:80]!r}")
+        self._heard_bytes += len(data)
+        return self._heard_bytes == len(self._reply)
 
 
 if __name__ == "__main__":
