@@ -56,6 +56,7 @@ class Connection:
         "decoder",
         "defers",
         "errors",
+        "heard_at_s",
         "host",
         "id",
         "is_closing",
@@ -83,6 +84,7 @@ class Connection:
         self.peer = peer
         self.host = host
         self.since = since
+        self.heard_at_s = service.now_s
         self.defers = defers
         self.id = 0
         self.close_soon: Callable[[], None] = lambda: None
@@ -117,6 +119,7 @@ class Connection:
 
     def receive(self, data: bytes) -> None:
         """Take bytes that arrived, and carry out the commands that they complete."""
+        self.heard_at_s = self.service.now_s
         self.waiting.extend(self.decoder.feed(data))
         self.proceed()
 
@@ -281,6 +284,7 @@ class Connection:
             "addr": self.peer,
             "name": self.name.decode("utf-8", "backslashreplace"),
             "since": self.since,
+            "heard_at_s": self.heard_at_s,
             "db": 0,
             "multi": -1 if self.queue is None else len(self.queue),
             "watch": len(self.watched),

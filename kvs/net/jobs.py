@@ -172,6 +172,7 @@ class Jobs:
             if not data:
                 return
             counts.received_bytes += len(data)
+            connection.service.now_s = time.monotonic()
             connection.receive(data)
             sock.settimeout(options.send_timeout_s)
             while connection.out:

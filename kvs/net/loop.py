@@ -94,7 +94,7 @@ class Loop:
         try:
             while self._stop_at_s is None or (self._channels and self._now_s < self._stop_at_s):
                 ready = self._poller.wait(self._patience())
-                self._now_s = time.monotonic()
+                self._now_s = self._service.now_s = time.monotonic()
                 self._turn(ready)
         finally:
             self.close()

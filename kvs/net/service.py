@@ -98,6 +98,7 @@ class Service:
         self.counts = Counts()
         self.clients: dict[int, Client] = {}
         self.started_at = time.time()
+        self.now_s = time.monotonic()  # of the turn at hand; whoever runs the server keeps it
         self.is_stopping = False
         self._compactions = 0  # under way
         self._lock = threading.Lock()  # guards that number

@@ -97,3 +97,15 @@ def test_help_names_every_subcommand(service: Service):
     """CLIENT HELP has each subcommand, with what it is for."""
     text = b"\n".join(Conversation(service).say("CLIENT", "HELP"))
     assert all(name in text for name in (b"SETINFO", b"KILL addr", b"NO-TOUCH ON | OFF", b"Return the number"))
+
+
+def test_a_line_tells_since_when_a_client_is_silent(service: Service):
+    """CLIENT LIST says for how many seconds a client has sent nothing, and has every field that libraries look for."""
+    silent, asking = Conversation(service), Conversation(service)
+    service.now_s -= 100
+    silent.say("PING")
+    service.now_s += 100
+    lines = listed(asking)
+    assert [100 <= int(line["idle"]) < 200 for line in lines] == [True, False]
+    taken_for_granted = "age idle db sub psub multi qbuf qbuf-free argv-mem obl oll omem tot-mem cmd flags"
+    assert set(taken_for_granted.split()) <= lines[0].keys()

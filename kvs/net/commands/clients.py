@@ -14,6 +14,8 @@ from kvs.resp.frame import OK
 
 _KINDS: Final = {b"normal", b"master", b"replica", b"slave", b"pubsub"}
 """Redis's kinds of clients. Here all are of the first."""
+_NOTHING: Final = ("sub", "psub", "qbuf-free", "argv-mem", "obl", "oll", "tot-mem")
+"""What Redis tells of a client and does not exist here; libraries take it for granted that it is told."""
 _ON_OFF: Final = {b"on", b"off"}
 
 
@@ -103,8 +105,11 @@ def _line(client: Client, asking: Connection) -> str:
     """Return what there is to say of a connection, as NAME=VALUE with a space between; nothing secret."""
     facts = client.describe()
     age_s = int(time.time() - float(str(facts.pop("since"))))
+    idle_s = max(int(time.monotonic() - float(str(facts.pop("heard_at_s")))), 0)
     facts["laddr"] = asking.service.address
     facts["age"] = age_s
+    facts["idle"] = idle_s
+    facts |= dict.fromkeys(_NOTHING, 0)
     facts["flags"] = "N"
     facts["user"] = "default"
     return " ".join(f"{name}={value}" for name, value in facts.items())
