@@ -4,6 +4,7 @@
     python tests/reference/prove.py --share long --seconds 3600
     python tests/reference/prove.py --json out.json
     python tests/reference/prove.py --seed 7 --mode none     one workload again, with its story
+    python tests/reference/prove.py --engine lockfree        another engine on the same format
 
 Exit status 1 when a promise was broken, or a planted bug was not caught.
 """
@@ -26,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from rich.console import Console
 from rich.table import Table
-from support.crash import planted
+from support.crash import planted, tested
 from support.crash.pieces import Came, Piece, do
 from support.crash.workload import MODES
 
@@ -128,7 +129,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     parser.add_argument("--seed", type=int, help="explore one workload alone")
     parser.add_argument("--mode", choices=MODES, default=MODES[0], help="with --seed: in this mode")
+    parser.add_argument("--engine", choices=[*tested.ENGINES], default="log", help="the engine to prove")
     asked = parser.parse_args()
+    os.environ[tested.VARIABLE] = asked.engine  # for the processes that do the work
     began = time.monotonic()
     is_long = asked.share == "long"
     seconds = asked.seconds or (3600.0 if is_long else None)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from random import Random
 
 import pytest
+from support.crash import tested
 from support.crash.explore import Care, Explorer
 from support.crash.images import outcomes
 from support.crash.play import play
@@ -27,8 +28,10 @@ def small_and_quiet() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_no_crash_breaks_a_promise(mode: str) -> None:
+@pytest.mark.parametrize("engine", ["log", "lockfree"])
+def test_no_crash_breaks_a_promise(monkeypatch: pytest.MonkeyPatch, engine: str, mode: str) -> None:
     """Whatever a crash leaves, the store opens with a state between the last that was promised and the last issued."""
+    monkeypatch.setenv(tested.VARIABLE, engine)
     explorer = Explorer(CARE)
     for seed in range(20, 22):
         explorer.explore(draw(seed, mode, 10))
@@ -49,6 +52,15 @@ def test_same_seed_makes_the_same_steps() -> None:
     one, other = play(draw(4, "interval")), play(draw(4, "interval"))
     assert one.steps == other.steps
     assert replayed(one).shown() == replayed(other).shown()
+
+
+def test_writers_go_on_beside_compactions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the engine that lets them, workloads write in the middle of merges, where every crash is tried, too."""
+    monkeypatch.setenv(tested.VARIABLE, "lockfree")
+    steps = [step for seed in range(6) for step in play(draw(seed, "none", 20)).steps]
+    kinds = [step[0] for step in steps if step[0] in {"append", "store"}]
+    assert any(kinds[at : at + 3] == ["append", "store", "append"] for at in range(len(kinds)))
+    assert b"beside" in b"".join(step[3] for step in steps if step[0] == "store")
 
 
 def test_workloads_exercise_the_log() -> None:

@@ -15,7 +15,7 @@ from random import Random
 from typing import Final, NamedTuple, TypeAlias
 
 from kvs.log.options import LogOptions
-from kvs.log.store import LogEngine
+from support.crash import tested
 from support.crash.crashdisk import CrashDisk
 from support.crash.images import Outcome, outcomes
 from support.crash.play import Player, play
@@ -147,7 +147,7 @@ class Explorer:
         """Crash the recovery of a crash state at each of its steps; the next recovery must find the same."""
         state = DiskState(outcome.image)
         disk = CrashDisk(state.clone(), salt=2 * FRESH_SALT)
-        LogEngine(disk, self._options)
+        tested.open_engine(disk, self._options)
         for number, step in enumerate(disk.steps):
             state.apply(step)
             for second in outcomes(state, step, self._rng):
@@ -181,13 +181,13 @@ def open_image(image: dict[str, bytes], options: LogOptions, *, is_probed: bool)
     """Return what a store shows that opens these files, or the error; also when it does not keep one write more."""
     disk = CrashDisk(DiskState(image), salt=FRESH_SALT)
     try:
-        engine = LogEngine(disk, options)
+        engine = tested.open_engine(disk, options)
         found = dict(engine.items())
         if not is_probed:
             return found
         engine.set(*PROBE)
         engine.close()
-        engine = LogEngine(disk, options)
+        engine = tested.open_engine(disk, options)
         again = dict(engine.items())
     except Exception as error:  # noqa: BLE001  # whatever it is, it is what came back
         return f"{type(error).__name__}: {error}"

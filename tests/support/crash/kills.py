@@ -17,6 +17,7 @@ from random import Random
 from typing import Final
 
 from kvs.log.store import LogEngine
+from support.crash import tested
 from support.crash.run import Model
 from support.crash.workload import MODES
 
@@ -37,7 +38,7 @@ def batch_of(number: int) -> dict[bytes, bytes | None]:
 
 def open_store(directory: Path, number: int) -> LogEngine:
     """Open the store for the n-th cycle; modes and sizes change from one to the next."""
-    return LogEngine.open(
+    return tested.engine_class().open(
         directory,
         sync=MODES[number % 3],
         sync_interval_s=0.005,

@@ -19,6 +19,7 @@ from typing import Final
 
 from kvs.errors import StorageError, StoreLockedError
 from kvs.log.store import LogEngine
+from support.crash import tested
 from support.crash.run import Model
 
 SOME_DESCRIPTORS: Final = 32
@@ -31,7 +32,7 @@ def full(directory: str) -> dict[str, object]:
     root = Path(directory)
     ballast = root / "ballast"
     ballast.write_bytes(bytes(200_000))
-    store = LogEngine.open(root / "store", sync="always", segment_bytes=100_000)
+    store = tested.engine_class().open(root / "store", sync="always", segment_bytes=100_000)
     model: Model = {}
     refused = _write_until_refused(store, model)
     ballast.unlink()
@@ -39,7 +40,7 @@ def full(directory: str) -> dict[str, object]:
     model[b"room"] = b"again"
     assert dict(store.items()) == model
     store.close()
-    with LogEngine.open(root / "store") as reopened:
+    with tested.engine_class().open(root / "store") as reopened:
         assert dict(reopened.items()) == model
     return {"acknowledged": len(model), "refused": refused}
 
@@ -66,13 +67,13 @@ def descriptors(directory: str) -> dict[str, object]:
     """Run out of descriptors; all that was acknowledged stays, and opens where there are enough."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (SOME_DESCRIPTORS, hard))
-    store = LogEngine.open(directory, segment_bytes=2_000, compact_dead_bytes=1 << 30)
+    store = tested.engine_class().open(directory, segment_bytes=2_000, compact_dead_bytes=1 << 30)
     model: Model = {}
     refused = _write_until_refused(store, model)
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert dict(store.items()) == model
     store.close()
-    with LogEngine.open(directory) as reopened:
+    with tested.engine_class().open(directory) as reopened:
         assert dict(reopened.items()) == model
         reopened[b"one"] = b"more"
     return {"acknowledged": len(model), "refused": refused}
@@ -105,7 +106,7 @@ def _open_at(directory: str, reading: int, release: int, others: tuple[int, ...]
         os.close(fd)
     os.read(reading, 1)
     try:
-        store = LogEngine.open(directory)
+        store = tested.engine_class().open(directory)
     except StoreLockedError as error:
         return LOST if error.pid not in {os.getpid(), 0} else 1
     os.read(release, 1)

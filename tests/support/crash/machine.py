@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from kvs.errors import KeyNotFoundError
 from kvs.log.options import LogOptions, SyncMode
-from kvs.log.store import LogEngine
+from support.crash import tested
 from support.crash.crashdisk import CrashDisk
 from support.crash.images import outcomes
 from support.crash.run import Model
@@ -42,7 +42,7 @@ class Machine(RuleBasedStateMachine):
     def _open(self, state: DiskState) -> None:
         self.salt += 1_000_000
         self.disk = CrashDisk(state, salt=self.salt)
-        self.store = LogEngine(self.disk, self.options)
+        self.store = tested.open_engine(self.disk, self.options)
 
     def _done(self, state: Model, *, is_durable: bool = False) -> None:
         """Note the present state, and look whether the store agrees."""

@@ -1,8 +1,8 @@
 """Planted bugs: patches that each take one safeguard out of the log, to see that the explorer misses it.
 
 A patch is a unified diff. Above it stands a sentence that says what is wrong, and "Hunted by: " with the ways that
-`hunt` is to try. Its hunks are found by what they say, not by line numbers, so that
-they go on fitting while other lines change; one that fits nowhere, or twice, is an error.
+`hunt` is to try; where only one engine shows it, "Engine: " with its name. Its hunks are found by what they say, not by
+line numbers, so that they go on fitting while other lines change; one that fits nowhere, or twice, is an error.
 """
 
 import os
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 import kvs.errors
+from support.crash import tested
 
 TESTS: Final = Path(__file__).parents[2]
 PACKAGE: Final = Path(kvs.errors.__file__).parent
@@ -66,6 +67,8 @@ def hunt_planted(patch: Path, root: Path, seconds: float) -> tuple[bool, str]:
     """
     plant(patch, root)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root), str(TESTS)])}
+    for engine in re.findall(r"^Engine: (.+)$", patch.read_text(), re.MULTILINE):
+        environment[tested.VARIABLE] = engine
     (ways,) = re.findall(r"^Hunted by: (.+)$", patch.read_text(), re.MULTILINE)
     command = [sys.executable, "-P", "-m", "support.crash.hunt", str(seconds), "0", *ways.split()]
     done = subprocess.run(

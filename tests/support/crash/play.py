@@ -11,8 +11,8 @@ Marks in the recording, each with the number of a state of the model:
 from kvs.errors import KeyNotFoundError
 from kvs.log.backup import Source, copy
 from kvs.log.options import LogOptions
-from kvs.log.store import LogEngine
 from kvs.log.turns import Ticket
+from support.crash import tested
 from support.crash.crashdisk import CrashDisk
 from support.crash.run import Model, Run, Violation
 from support.crash.state import DiskState
@@ -32,7 +32,8 @@ class Player:
         self.disk = disk
         self.options = options
         self.states = states
-        self.engine = LogEngine(disk, options)
+        self.engine = tested.open_engine(disk, options)
+        self._compactions = 0
 
     @property
     def present(self) -> int:
@@ -106,16 +107,25 @@ class Player:
         self.engine._sync_now_and_then()
 
     def _compact(self) -> None:
-        self.engine.compact()
+        self._compactions += 1
+        tested.compact(self.engine, self._compactions, self._write_beside)
+
+    def _write_beside(self, batch: Batch) -> None:
+        """Write while a compaction is under way."""
+        self._issue(batch)
+        self.engine.write(batch)
+        self.disk.mark("acked", self.present)
+        if self.options.sync == "always":
+            self.note_durable()
 
     def _reopen(self) -> None:
         self.engine.close()
         self.note_durable()
-        self.engine = LogEngine(self.disk, self.options)
+        self.engine = tested.open_engine(self.disk, self.options)
 
     def _kill(self) -> None:
         self.disk.locks.clear()
-        self.engine = LogEngine(self.disk, self.options)
+        self.engine = tested.open_engine(self.disk, self.options)
 
     def _backup(self) -> None:
         """Copy the store, as `backup` does but to a disk in memory; hold the copy against the model."""
@@ -123,7 +133,7 @@ class Player:
         engine._writer.seal()
         engine._writer.write_due_hint()
         copy([Source(each.name, each.memory, each.end) for each in engine._writer.segments], dest)
-        with LogEngine(dest, self.options) as copied:
+        with tested.open_engine(dest, self.options) as copied:
             assert dict(copied.items()) == self.states[-1], "the backup differs"
 
 

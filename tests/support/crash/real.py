@@ -26,6 +26,7 @@ from kvs.errors import KeyNotFoundError
 from kvs.log.disk import OsDisk
 from kvs.log.files import LOCK
 from kvs.log.store import LogEngine
+from support.crash import tested
 from support.crash.play import play
 from support.crash.scale import small_measures
 from support.crash.state import DiskState, Step
@@ -114,11 +115,14 @@ def _bound(stand_in: Callable[..., Any], real: Callable[..., Any]) -> Callable[.
 
 def do_for_real(workload: Workload, root: Path) -> None:
     """Play a workload on the operating system's disk."""
-    engine = LogEngine(OsDisk(root), workload.options)
+    engine = tested.open_engine(OsDisk(root), workload.options)
+    compactions = itertools.count(1)
     for op in workload.ops:
-        if op[0] == "reopen":
+        if op[0] == "compact":
+            tested.compact(engine, next(compactions), engine.write)
+        elif op[0] == "reopen":
             engine.close()
-            engine = LogEngine(OsDisk(root), workload.options)
+            engine = tested.open_engine(OsDisk(root), workload.options)
         else:
             _do(engine, op)
     engine.close()

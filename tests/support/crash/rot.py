@@ -11,7 +11,7 @@ from typing import Final
 
 from kvs.errors import KvsError
 from kvs.log.options import LogOptions
-from kvs.log.store import LogEngine
+from support.crash import tested
 from support.crash.crashdisk import CrashDisk
 from support.crash.play import play
 from support.crash.run import Model
@@ -118,7 +118,7 @@ def sweep(seeds: range, tally: RotTally, most_wrong: int = 100) -> None:
 def look(image: dict[str, bytes], options: LogOptions, model: Model) -> str | None:
     """Open a damaged store and read all of it; return what was wrong, "refused" for an error, None if all is there."""
     try:
-        engine = LogEngine(CrashDisk(DiskState(image)), options, flag="w")
+        engine = tested.open_engine(CrashDisk(DiskState(image)), options, flag="w")
     except KvsError:
         return "refused"
     except Exception as error:  # noqa: BLE001  # whatever it is, a user must not get it

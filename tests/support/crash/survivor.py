@@ -17,6 +17,7 @@ from typing import Final, TypeAlias
 from kvs.errors import KvsError, StorageError, WritesRefusedError
 from kvs.log.store import LogEngine
 from kvs.log.turns import Ticket
+from support.crash import tested
 from support.crash.crashdisk import CrashDisk
 from support.crash.explore import FRESH_SALT
 from support.crash.faults import Fault
@@ -141,7 +142,7 @@ class Survivor:
         self._failed_before = len(self.fault.failed)
         self.disk.locks.clear()
         try:
-            self.engine = LogEngine(self.disk, self.workload.options)
+            self.engine = tested.open_engine(self.disk, self.workload.options)
         except KvsError as error:
             self._see(error)
             self.engine = None
@@ -205,7 +206,9 @@ class Survivor:
             image = {name: state.inodes[inode].durable for name, inode in state.durable_names.items()}
             allowed = [*self.durable, *self.unknown]
         try:
-            found = dict(LogEngine(CrashDisk(DiskState(image), salt=FRESH_SALT), self.workload.options).items())
+            found = dict(
+                tested.open_engine(CrashDisk(DiskState(image), salt=FRESH_SALT), self.workload.options).items()
+            )
         except KvsError as error:
             raise BrokenPromise(
                 f"after {'power failed' if is_power else 'a kill'} it does not open: {error}"
