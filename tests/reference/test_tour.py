@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -55,6 +55,16 @@ def short_tour(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tree
 
 
+@contextmanager
+def nothing_after(session: int) -> Iterator[None]:
+    """Kill whatever of a session is left after the block: a tour that fails its test is not to outlive it."""
+    try:
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(session, signal.SIGKILL)
+
+
 class Place:
     """Where a tour is played: its tree, its variables, and the directory that has to be empty afterwards."""
 
@@ -80,8 +90,9 @@ class Place:
             start_new_session=True,
             text=True,
         )
-        said, complaints = child.communicate(timeout=DEADLINE_S)
-        self.expect_nothing_left(child.pid)
+        with nothing_after(child.pid):
+            said, complaints = child.communicate(timeout=DEADLINE_S)
+            self.expect_nothing_left(child.pid)
         return subprocess.CompletedProcess(self.words, child.returncode, said, complaints)
 
     def put_program(self, name: str, script: str) -> None:
@@ -187,7 +198,7 @@ def test_a_server_that_does_not_listen_is_told_of(place: Place) -> None:
 def waiting_for_redis_cli(place: Place) -> Iterator[tuple[Terminal, int]]:
     """Play at a terminal until the tour waits for a redis-cli that never answers; return that, and the tour's pid."""
     place.put_program("redis-cli", "exec sleep 60")
-    with Terminal(place.words, place.environment) as terminal:
+    with Terminal(place.words, place.environment) as terminal, nothing_after(terminal._process.pid):
         terminal.wait_for(r"Listening on 127\.0\.0\.1:\d+")
         terminal.wait_for("--raw get SNOWMAN")
         yield terminal, terminal._process.pid
