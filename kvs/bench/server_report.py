@@ -40,9 +40,11 @@ def _cell(found: dict[str, float]) -> str:
 
 
 def as_markdown(figures: dict[str, Any]) -> str:
-    """Return the table in Markdown: rates and ratios."""
+    """Return the table in Markdown: what was measured, then rates and ratios."""
     lines = [
-        f"| {title(figures)} | " + " | ".join(heads(figures)) + " |",
+        f"{title(figures)}, {figures['machine']}:",
+        "",
+        "| server | " + " | ".join(heads(figures)) + " |",
         "|---|" + "---:|" * len(heads(figures)),
     ]
     for label, found in figures["servers"].items():
