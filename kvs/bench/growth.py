@@ -1,13 +1,16 @@
 """What a large store costs: opening it, with hints and without, and the memory that its keys take."""
 
 import gc
+import glob
+import os
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from time import perf_counter
 
-from kvs.log.store import LogEngine
+import kvs
+
+BATCH = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,30 +32,44 @@ class Growth:
     dict_bytes_per_key: float
 
 
-def measure(pairs: list[tuple[bytes, bytes]], directory: Path) -> Growth:
+def fill(pairs: Sequence[tuple[bytes, bytes]], directory: str, engine: str) -> None:
+    """Make a store of these pairs, and close it."""
+    with kvs.open(directory, engine) as store:
+        for start in range(0, len(pairs), BATCH):
+            store.update(pairs[start : start + BATCH])
+
+
+def measure(pairs: Sequence[tuple[bytes, bytes]], directory: str, engine: str) -> Growth:
     """Fill a store, then open it in each way."""
-    with LogEngine.open(directory) as store:
-        for start in range(0, len(pairs), 10_000):
-            store.update(pairs[start : start + 10_000])
-    with_hints = _open_seconds(directory)
-    for hint in directory.glob("*.hint"):
-        hint.unlink()
-    without_hints = _open_seconds(directory)
-    with LogEngine.open(directory):
-        pass
-    store_bytes = _traced_bytes(lambda: LogEngine.open(directory, flag="r"))
-    dict_bytes = _traced_bytes(lambda: {bytes(bytearray(key)): place << 10 for place, (key, _) in enumerate(pairs)})
+    fill(pairs, directory, engine)
     count = len(pairs)
-    return Growth(count, count / with_hints, count / without_hints, store_bytes / count, dict_bytes / count)
+    per_key, per_key_in_dict = bytes_per_key(pairs, directory, engine)
+    with_hints = count / open_seconds(directory, engine)
+    forget_hints(directory)
+    return Growth(count, with_hints, count / open_seconds(directory, engine), per_key, per_key_in_dict)
 
 
-def _open_seconds(directory: Path) -> float:
+def forget_hints(directory: str) -> None:
+    """Take a store's hint files away, so that the next opening has to read every record."""
+    for hint in glob.glob(os.path.join(glob.escape(directory), "*.hint")):
+        os.unlink(hint)
+
+
+def open_seconds(directory: str, engine: str) -> float:
+    """Return how long an opening takes, to read only: so it leaves everything as it was."""
     gc.collect()
     start = perf_counter()
-    store = LogEngine.open(directory, flag="r")
+    store = kvs.open(directory, engine, flag="r")
     seconds = perf_counter() - start
     store.close()
     return seconds
+
+
+def bytes_per_key(pairs: Sequence[tuple[bytes, bytes]], directory: str, engine: str) -> tuple[float, float]:
+    """Return what a key takes of the memory of an open store, and of a dict of the same keys to ints as large."""
+    in_store = _traced_bytes(lambda: kvs.open(directory, engine, flag="r"))
+    in_dict = _traced_bytes(lambda: {bytes(bytearray(key)): place << 40 for place, (key, _) in enumerate(pairs, 1)})
+    return in_store / len(pairs), in_dict / len(pairs)
 
 
 def _traced_bytes(make: Callable[[], object]) -> int:
@@ -62,5 +79,6 @@ def _traced_bytes(make: Callable[[], object]) -> int:
     made = make()
     size, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    del made
+    if isinstance(made, kvs.Engine):
+        made.close()
     return size

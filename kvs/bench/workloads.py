@@ -1,15 +1,16 @@
-"""What is measured: the same keys and values for everybody, made from a seed."""
+"""What is measured: the same keys, values and operations for everybody, made from a seed."""
 
 import random
-from collections.abc import Callable
 from dataclasses import dataclass
-from time import perf_counter
+from itertools import accumulate
 from typing import Final
 
-from kvs.bench.contenders import Contender
+from kvs.engine import Op
 
-SCAN_LIMIT: Final = 1_000
-SCANS: Final = 20
+KEY_BYTES: Final = 16
+"""As in other stores' benchmarks."""
+ZIPF: Final = 0.99
+"""How uneven the Zipf keys are, as in YCSB: the key of rank r is read r ** 0.99 times less often than the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,43 +20,35 @@ class Workload:
     Args:
         pairs: random keys of one size, random values of another, in random order.
         shuffled: the same keys in another order.
+        zipf: as many reads, some keys often and most seldom.
+        mostly_reads: operations of which 95 in 100 read and 5 replace a value,
+        half_reads: and 50 in 100 each.
     """
 
     pairs: list[tuple[bytes, bytes]]
     shuffled: list[bytes]
+    zipf: list[bytes]
+    mostly_reads: list[Op]
+    half_reads: list[Op]
 
     @classmethod
     def make(cls, count: int, value_bytes: int, seed: int) -> "Workload":
-        """Make a workload: 16-byte keys, as in other stores' benchmarks."""
+        """Make a workload of so many keys."""
         rng = random.Random(seed)  # noqa: S311  # repeatable, not secret
-        pairs = [(rng.randbytes(16), rng.randbytes(value_bytes)) for _ in range(count)]
+        pairs = make_pairs(count, value_bytes, rng)
         shuffled = [key for key, _ in pairs]
         rng.shuffle(shuffled)
-        return cls(pairs, shuffled)
+        weights = list(accumulate((rank + 1) ** -ZIPF for rank in range(count)))
+        zipf = rng.choices(shuffled, cum_weights=weights, k=count)
+        values = [value for _, value in pairs]
+
+        def mixed(share: float) -> list[Op]:
+            reads = (rng.random() < share for _ in range(count))
+            return [(rng.choice(shuffled), None if is_read else rng.choice(values)) for is_read in reads]
+
+        return cls(pairs, shuffled, zipf, mixed(0.95), mixed(0.50))
 
 
-def run(make: type[Contender], workload: Workload, directory: str, bulk_directory: str) -> dict[str, float]:
-    """Put one contender through everything once, in two empty directories.
-
-    Returns:
-        Operations a second of each kind.
-    """
-    count = len(workload.pairs)
-    store = make(directory)
-    rates = {"set": count / _seconds(lambda: store.set_each(workload.pairs))}
-    rates["get"] = count / _seconds(lambda: store.get_each(workload.shuffled))
-    store.first(1)  # whatever a store does once before it can scan
-    scanned = min(count, SCAN_LIMIT)
-    rates["scan"] = SCANS * scanned / _seconds(lambda: [store.first(SCAN_LIMIT) for _ in range(SCANS)])
-    store.close()
-    bulk = make(bulk_directory)
-    rates["load"] = count / _seconds(lambda: bulk.load(workload.pairs))
-    bulk.close()
-    return rates
-
-
-def _seconds(deed: Callable[[], object]) -> float:
-    """Return how long it takes to do something."""
-    start = perf_counter()
-    deed()
-    return perf_counter() - start
+def make_pairs(count: int, value_bytes: int, rng: random.Random) -> list[tuple[bytes, bytes]]:
+    """Return random keys, with random values."""
+    return [(rng.randbytes(KEY_BYTES), rng.randbytes(value_bytes)) for _ in range(count)]

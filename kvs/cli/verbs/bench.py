@@ -1,4 +1,4 @@
-"""kvs bench: measure the store beside others, in one run; `kvs bench server` its server's designs."""
+"""kvs bench: measure the store beside others, in one run; `kvs bench NAME` for what else can be measured."""
 # ruff: noqa: PLC0415  # what measures is imported only to measure
 
 from importlib import import_module
@@ -9,9 +9,9 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from kvs.cli.command import Json, make_command
-from kvs.cli.text import put_line
+from kvs.cli.text import InputError, put_line
 
-OTHERS: Final = ("server",)
+OTHERS: Final = ("server", "rust", "locks", "goals")
 """What else can be measured: each by the function `run` in kvs/bench/NAME.py, in a tree that has this file."""
 
 
@@ -36,59 +36,55 @@ run = typer.Typer(
 
 
 @run.callback(invoke_without_command=True)
-def bench(  # a command's options are its arguments
+def bench(  # noqa: PLR0913, PLR0917  # a command's options are its arguments
     ctx: typer.Context,
     keys: Annotated[int, typer.Option(metavar="N", min=1, help="Keys in each round.")] = 100_000,
     rounds: Annotated[int, typer.Option(metavar="N", min=1, help="Rounds; the stores take turns in each.")] = 5,
-    value_bytes: Annotated[int, typer.Option(metavar="N", min=0, help="Size of each value.")] = 100,
+    value_bytes: Annotated[str, typer.Option(metavar="N,M", help="Sizes of the values.")] = "100",
+    threads: Annotated[str, typer.Option(metavar="N,M", help="Threads that share the operations.")] = "1",
+    only: Annotated[str, typer.Option(metavar="A,B", help="Workloads, instead of all.", show_default=False)] = "",
+    stores: Annotated[str, typer.Option(metavar="A,B", help="Stores, instead of all.", show_default=False)] = "",
+    base: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The store to compare with; else the first.", show_default=False)
+    ] = None,
     growth_keys: Annotated[
         int, typer.Option(metavar="N", min=0, help="Keys of the store whose opening and memory are measured.")
     ] = 1_000_000,
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of the keys and values.")] = 1,
     as_json: Json = False,
 ) -> None:
-    """Measure sets, gets, scans, loads and openings beside RocksDB and LMDB, where these are installed.
+    """Measure engines and, where they are installed, RocksDB and LMDB: sets, gets, mixes, scans, openings.
 
     `make bench` installs them. Absolute figures drift with the machine; the ratios are what counts.
+
+    Workloads: set, load, get, get-zipf, mixed-95-5, mixed-50-50, scan, get-compacting, reopen, reopen-bare, delete.
     """
     if ctx.invoked_subcommand is not None:
         return
     import json
-    import tempfile
-    from dataclasses import asdict
-    from pathlib import Path
 
     from rich.console import Console
     from rich.progress import track
 
-    from kvs.bench import growth, report, workloads
-    from kvs.bench.contenders import contenders
+    from kvs.bench import chosen
+    from kvs.bench.engines import Plan, measure, show
 
-    candidates, versions = contenders()
-    workload = workloads.Workload.make(keys, value_bytes, seed)
-    measured: report.Rounds = {}
+    try:
+        plan = Plan(
+            keys=keys,
+            rounds=rounds,
+            sizes=chosen.numbers(value_bytes, least=0),
+            threads=chosen.numbers(threads, least=1),
+            workloads=chosen.workloads(only),
+            stores=chosen.stores(stores, base),
+            growth_keys=growth_keys,
+            seed=seed,
+        )
+    except ValueError as error:
+        raise InputError(str(error)) from None
     screen = Console(stderr=True)
-    turns = [(number, make) for number in range(rounds) for make in candidates]
-    with tempfile.TemporaryDirectory(prefix="kvs-bench-") as directory:
-        for turn, (_, make) in enumerate(track(turns, "measuring", console=screen, disable=not screen.is_terminal)):
-            rates = workloads.run(make, workload, f"{directory}/{turn}", f"{directory}/{turn}-bulk")
-            measured.setdefault(make.label, []).append(rates)
-        figures = report.summary(measured, versions)
-        if growth_keys:
-            pairs = workloads.Workload.make(growth_keys, value_bytes, seed).pairs
-            figures["growth"] = asdict(growth.measure(pairs, Path(directory) / "growth"))
+    figures = measure(plan, lambda turns: track(turns, "measuring", console=screen, disable=not screen.is_terminal))
     if as_json:
         put_line(json.dumps(figures, indent=2).encode())
-        return
-    console = Console()
-    title = f"{keys:,} keys of 16 bytes, values of {value_bytes}, {rounds} rounds, {figures['python']}"
-    report.show(console, figures, title)
-    if growth_keys:
-        found = figures["growth"]
-        rows = [
-            ("opened with hints", f"{found['open_with_hints'] / 1e6:.2f} M keys a second"),
-            ("opened without", f"{found['open_without_hints'] / 1e6:.2f} M records a second"),
-            ("memory", f"{found['bytes_per_key']:.0f} bytes a key"),
-            ("a dict of the same", f"{found['dict_bytes_per_key']:.0f} bytes a key"),
-        ]
-        report.show_rows(console, f"A store of {growth_keys:,} keys", rows)
+    else:
+        show(Console(), figures)
