@@ -137,6 +137,13 @@ def test_the_error_codes_are_the_server_s() -> None:
     assert told == raised
 
 
+def test_what_a_stranger_may_say_is_the_server_s() -> None:
+    """The protocol document names the commands that are open to who has not given the password, and no others."""
+    sentence = words_of("protocol.md").partition("Before that it may say")[2].partition("and no command")[0]
+    told = re.findall(r"`([A-Z]+)`", sentence)
+    assert sorted(told) == sorted(name.upper() for name, each in BY_NAME.items() if each.before_auth)
+
+
 UNITS: Final = {"": 1, "bytes": 1, "s": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 
 
