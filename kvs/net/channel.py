@@ -76,8 +76,8 @@ class Channel:
         """The conversation can begin."""
         return True
 
-    def receive(self) -> None:
-        """Take what has arrived, and carry out the commands that it completes.
+    def receive(self) -> bool:
+        """Take what has arrived, and carry out the commands that it completes; return whether anything had.
 
         Raises:
             OSError: the connection broke.
@@ -86,12 +86,13 @@ class Channel:
         try:
             data = self._recv(RECEIVE_BYTES if connection.decoder.is_between else RECEIVE_MORE_BYTES)
         except BlockingIOError:
-            return
-        if data:
-            connection.service.counts.received_bytes += len(data)
-            connection.receive(data)
-        else:
+            return False
+        if not data:
             self.has_ended = True
+            return False
+        connection.service.counts.received_bytes += len(data)
+        connection.receive(data)
+        return True
 
     def send(self) -> bool:
         """Send replies as far as the client takes them; return whether all are gone.
@@ -148,11 +149,12 @@ class TlsChannel(Channel):
         """The hands are shaken."""
         return self._is_shaken
 
-    def receive(self) -> None:
+    def receive(self) -> bool:
         """Take what has arrived, and also what was read from the socket and lies decrypted in the library."""
-        super().receive()
+        has_received = super().receive()
         while self._is_shaken and not self.has_ended and self._ssl.pending():
-            super().receive()
+            has_received |= super().receive()
+        return has_received
 
     def _decrypt(self, size: int) -> bytes:
         """Receive, or go on with the handshake."""

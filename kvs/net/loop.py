@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 GATHERED_BYTES: Final = 8 * 1024 * 1024
 """A turn whose changes are more than this is ended early."""
 ACCEPTED_A_TURN: Final = 64
+LAST_TURNS: Final = 64
+"""Turns in which what had arrived before a stop is still taken: who never ceases to send cannot put the stop off."""
 NO_ROOM_PAUSE_S: Final = 0.1
 """How long nobody is accepted after the system was out of descriptors: else every turn would try in vain."""
 
@@ -387,9 +389,18 @@ class Loop:
         self._service.is_stopping = True
         self._poller.unregister(self._listener.fd)
         self._listener.close()
+        for _ in range(LAST_TURNS):
+            heard_bytes = self._service.counts.received_bytes
+            for channel in list(self._channels.values()):
+                if channel.mask & READ:
+                    self._serve(channel, READ)
+            self._end_turn()
+            if self._service.counts.received_bytes == heard_bytes:
+                break
         for channel in list(self._channels.values()):
-            self._serve(channel, READ)
             channel.has_ended = True
+            if not channel.is_working:  # who works on it will notice
+                self._join_turn(channel)
         self._end_turn()
 
     def close(self) -> None:

@@ -20,7 +20,7 @@ import logging
 from functools import partial
 
 from kvs.net.channel import Channel
-from kvs.net.loop import Loop
+from kvs.net.loop import LAST_TURNS, Loop
 from kvs.net.poller import READ, WRITE
 
 logger = logging.getLogger(__name__)
@@ -65,9 +65,13 @@ class Ready(Loop):
         connection = channel.connection
         is_sent = False
         try:
-            if may_read:
-                channel.receive()
+            has_received = may_read and channel.receive()
             is_sent = channel.send()
+            for _ in range(LAST_TURNS):
+                if not (is_sent and has_received and connection.service.is_stopping):
+                    break
+                has_received = channel.receive()  # what has arrived before a stop is still taken
+                is_sent = channel.send()
             while is_sent and connection.waiting:  # held back until its replies were taken
                 connection.proceed()
                 is_sent = channel.send()
