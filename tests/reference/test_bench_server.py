@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from kvs.bench import server_generators, server_load, server_report
+from kvs.bench import server_generators, server_load, server_report, server_rounds
 from kvs.bench.server_contenders import Contender, serving
 from kvs.bench.server_generators import BenchError, run_own
 from kvs.bench.server_load import Load, Rate, WrongReplyError
@@ -213,10 +213,20 @@ def test_ratios_are_of_the_rounds() -> None:
     """A ratio is the median of the rounds' own ratios, not the ratio of medians: a round has one mood."""
     contenders = [Contender.parse(name, 1) for name in ("loop", "ready")]
     plan = Plan(contenders=contenders, loads=[LOAD], engine="memory", sync=None, rounds=3)
-    rates = {"loop": [100.0, 200.0, 400.0], "ready": [50.0, 300.0, 100.0]}
+    rates = {"loop": [100.0, 200.0, 400.0], "ready": [90.0, 100.0, 800.0]}
     measured = {label: [{"set 1": Rate(each, 1.0, 2.0)} for each in found] for label, found in rates.items()}
     found = summary(plan, measured, "own")["servers"]["ready"]["set 1"]
-    assert (found["ratio"], found["median"], found["min"], found["max"]) == (0.5, 100.0, 50.0, 300.0)
+    assert (found["ratio"], found["median"], found["min"], found["max"]) == (0.9, 100.0, 90.0, 800.0)
+
+
+def test_another_one_begins_each_round() -> None:
+    """Each has its turn in every round, and another one is first: what comes late shall not always be the same."""
+    contenders = [Contender.parse(name, 1) for name in ("loop", "ready", "asyncio")]
+    plan = Plan(contenders=contenders, loads=[LOAD], engine="memory", sync=None, rounds=4)
+    turns = [each.label for each in server_rounds._order(plan)]
+    rounds = [turns[at : at + 3] for at in range(0, len(turns), 3)]
+    assert [each[0] for each in rounds] == ["loop", "ready", "asyncio", "loop"]
+    assert all(sorted(each) == ["asyncio", "loop", "ready"] for each in rounds)
 
 
 def test_markdown_has_every_figure() -> None:
