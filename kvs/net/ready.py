@@ -63,6 +63,7 @@ class Ready(Loop):
     def _serve_in_pool(self, channel: Channel, *, may_read: bool) -> None:
         """Take what arrived, answer it, and give the channel back. In a thread of the pool."""
         connection = channel.connection
+        was_slow = bool(connection.out)  # then it has a deadline, which the loop has to end
         is_sent = False
         try:
             has_received = may_read and channel.receive()
@@ -81,7 +82,7 @@ class Ready(Loop):
             logger.exception("%s: given up", connection.peer)
             channel.has_ended = True
             connection.hang_up()
-        needs_care = channel.is_late or channel.has_ended or connection.is_closing
+        needs_care = was_slow or channel.is_late or channel.has_ended or connection.is_closing
         if is_sent and connection.decoder.is_between and not needs_care:
             self._give_back(channel)
         else:

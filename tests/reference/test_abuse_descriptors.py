@@ -64,3 +64,20 @@ def test_without_any_descriptor_a_server_lives(child: Child) -> None:
         with child.connect() as late:
             assert late.call("PING") == b"PONG", "there is room again"
         assert here.call("SET", "k", "v") == b"OK"
+
+
+def test_who_cannot_even_be_told_is_not_looked_at_all_the_time(child: Child) -> None:
+    """Without a descriptor to tell a client with, clients wait; the server tries again now and then."""
+    with child.connect() as here:
+        assert here.call("PING") == b"PONG"
+        child.order("take all")
+        child.order("take the spare")
+        wires = [child.connect() for _ in range(10)]
+        began = time.monotonic()
+        while time.monotonic() < began + 0.7:
+            assert here.call("PING") == b"PONG"
+            time.sleep(0.01)
+        _, tries, _ = child.order("nothing")
+        assert tries < 10 * (time.monotonic() - began) + 5
+        child.order("give back")
+        assert wires[-1].call("PING") == b"PONG", "who waited is taken on"

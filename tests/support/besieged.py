@@ -39,10 +39,19 @@ class Besieged:
         options: its limits.
         engine: its store.
         gathers: as KvsServer.
+        pool: its pool, if not such a one.
     """
 
-    def __init__(self, design: DesignName, options: ServerOptions, engine: Engine, *, gathers: bool = False) -> None:
-        self.pool: ThreadPool = NaiveThreadPool(1) if design == "jobs" else SharedQueueThreadPool(WORKERS)
+    def __init__(
+        self,
+        design: DesignName,
+        options: ServerOptions,
+        engine: Engine,
+        *,
+        gathers: bool = False,
+        pool: ThreadPool | None = None,
+    ) -> None:
+        self.pool = pool or (NaiveThreadPool(1) if design == "jobs" else SharedQueueThreadPool(WORKERS))
         self.server = KvsServer(engine, self.pool, "127.0.0.1:0", design=design, options=options, gathers=gathers)
         self.engine = engine
         self.counts = self.server.service.counts
@@ -79,6 +88,8 @@ class Besieged:
     def end(self) -> None:
         """Stop the server, and see that it stops and lets go of everything."""
         __tracebackhide__ = True
+        if isinstance(self.engine, GateEngine):
+            self.engine.is_open.set()
         for wire in self._wires:
             wire.close()
         Call(self.server.shutdown).finish()
@@ -94,10 +105,12 @@ def besieged(
     engine: Engine | None = None,
     *,
     gathers: bool = False,
+    pool: ThreadPool | None = None,
 ) -> Iterator[Besieged]:
     """Run a server for the time of the block."""
     __tracebackhide__ = True
-    server = Besieged(design, options, engine if engine is not None else MemoryEngine(), gathers=gathers)  # type: ignore[arg-type]  # tests name designs as text
+    store = engine if engine is not None else MemoryEngine()
+    server = Besieged(design, options, store, gathers=gathers, pool=pool)  # type: ignore[arg-type]  # designs are text
     try:
         yield server
     finally:

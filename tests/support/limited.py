@@ -44,6 +44,9 @@ with kvs.open(directory, segment_bytes=16384, sync="none") as engine, pool:
                         taken.append(os.open("/dev/null", os.O_RDONLY))
                 except OSError:
                     pass
+            elif order == "take the spare\\n":
+                taken.append(os.dup2(2, server._listener._spare))
+                server._listener._spare = None
             elif order == "give back\\n":
                 while taken:
                     os.close(taken.pop())
@@ -76,7 +79,7 @@ class Child:
         self._port = int(self._process.stdout.readline())
 
     def order(self, word: str) -> tuple[float, int, int]:
-        """Have it "take all" descriptors, "give back" what it took, or do nothing.
+        """Have it "take all" descriptors, or "take the spare" one, "give back" what it took, or do nothing.
 
         Returns:
             Its processor time in seconds, how many clients it has rejected, and how many it has.
