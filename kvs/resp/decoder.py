@@ -5,7 +5,8 @@ cut into pieces, the same commands come out.
 
 Invariants:
     1. What comes out depends on the bytes alone, never on where they were cut.
-    2. Memory is what was received of the unfinished command, and a little more: an announced size reserves nothing.
+    2. Memory is what was received of the unfinished command, an eighth more while a word grows, and some 60 bytes for
+       each word, as Python keeps it: an announced size reserves nothing.
     3. Work is linear in the bytes received: no byte is looked at again because another one arrived.
     4. After the first fault nothing more comes out: where the next command begins cannot be known any more.
 """

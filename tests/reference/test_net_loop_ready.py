@@ -52,6 +52,22 @@ def test_a_stop_answers_what_has_arrived(design: str) -> None:
         assert answered == len(engine) == 50
 
 
+def test_a_stop_reads_to_the_end_of_what_has_arrived() -> None:
+    """A pipeline that had arrived before the stop, larger than what is received at once, is carried out to its end."""
+    engine = GateEngine()
+    with besieged("loop", engine=engine) as server, server.connect() as holder, server.connect() as wire:
+        assert wire.call("PING") == b"PONG"
+        holder.command("GET", "gate")
+        assert engine.arrived.acquire(timeout=DEADLINE_S), "the loop is busy; what comes now waits for it"
+        wire.send(b"".join(frame("SET", f"k{number}", bytes(1_000)) for number in range(90)))
+        stop = Call(server.server.shutdown)
+        assert stop.is_waiting()
+        engine.is_open.set()
+        assert wire.rest() == b"+OK\r\n" * 90
+        stop.finish()
+        assert len(engine) == 90
+
+
 @every_design
 def test_a_stop_in_the_middle_of_traffic_is_quick(design: str) -> None:
     """A server that is stopped under load ends at once, round after round, and every reply that comes is whole."""

@@ -117,6 +117,10 @@ class StagedMachine(RuleBasedStateMachine):
         for key in (b"", b"a", b"ab", b"b", b"b\x00", b"c", b"\xff", b"never"):
             assert self.staged.get(key) == self.wanted.get(key)
             assert (key in self.staged) == (key in self.wanted)
+        in_order = sorted(self.wanted.items())
+        for limit in range(3):
+            assert list(self.staged.scan(limit=limit)) == in_order[:limit]
+            assert list(self.staged.scan(limit=limit, reverse=True)) == in_order[::-1][:limit]
         assert dict(self.engine) == self.written
         assert bool(self.staged.changes) or self.staged.changed_bytes == 0
 
