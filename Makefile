@@ -52,8 +52,11 @@ prove: $(VENV)/test.stamp  ## Prove the promises on disk: crashes, faults, rot, 
 prove-long: $(VENV)/test.stamp  ## The same for an hour
 	$(BIN)/python tests/reference/prove.py --share long --seconds 3600
 
-bench: $(VENV)/compare.stamp  ## Measure the store beside RocksDB and LMDB, in one run
+bench: $(VENV)/compare.stamp  ## Measure the goals, then every engine and lock beside RocksDB and LMDB
+	$(BIN)/kvs bench goals
 	$(BIN)/kvs bench
+	$(BIN)/kvs bench locks
+	$(BIN)/kvs bench rust
 
 versions:  ## Run the course's suites on each supported Python that is installed
 	@for version in 3.11 3.12 3.13; do \

@@ -24,7 +24,6 @@ FEW: Final = 10_000
 SOME: Final = 20_000
 """Operations on each of the two: few enough for no compaction to begin."""
 SIEGE_KEYS: Final = 50_000
-COMPACTED_KEYS: Final = 200_000
 STARTS: Final = 3
 
 Found = dict[str, float]
@@ -160,7 +159,7 @@ def crowds(seconds: float, seed: int) -> Found:
     }
 
 
-def compaction(seconds: float, seed: int, keys: int = COMPACTED_KEYS) -> Found:
+def compaction(keys: int, seconds: float, seed: int) -> Found:
     """Measure a reader beside a compaction, and the same reader alone."""
     alone = lay(Scene(engine=ENGINE, readers=1, seconds=seconds), keys, 100, seed)
     beside = lay(Scene(engine=ENGINE, readers=1, has_compaction=True, seconds=0.0), keys, 100, seed)

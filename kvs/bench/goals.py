@@ -84,7 +84,7 @@ def _collect(
             large.openings,
             large.costs,
             lambda: attempts.crowds(seconds, seed),
-            lambda: attempts.compaction(seconds, seed),
+            lambda: attempts.compaction(many // 5, seconds, seed),
             attempts.start_up,
         ]
         for number in range(rounds):

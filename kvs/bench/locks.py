@@ -104,11 +104,11 @@ def _show(console: Any, figures: dict[str, Any]) -> None:
         )
         for row in figures["rows"]
     ]
-    heads = ("readers", "reads", "×", "writes", "p50", "p99", "p99.9", "longest", "merge")
+    heads = ("readers", "reads", "×", "writes", "p50", "p99", "p99.9", "max", "merge")
     console.print(f"{figures['python']}, {figures['machine']}", highlight=False)
     show_rows(console, f"{figures['keys']:,} keys, {figures['rounds']} rounds, thousands a second", rows, heads)
     console.print(
-        f"×: reads beside {DESIGNS[0]}'s, within each round. p50 … longest: from one read to the next.\n"
+        f"×: reads beside {DESIGNS[0]}'s, within each round. p50 … max: from one read to the next.\n"
         "merge: how long the compaction took.",
         highlight=False,
     )

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-BAR_CELLS: Final = 12
+BAR_CELLS: Final = 10
 EIGHTHS: Final = " ▏▎▍▌▋▊▉"
 
 Figures = Mapping[str, Mapping[str, Mapping[str, float]]]
@@ -20,7 +20,7 @@ def show(console: Console, stores: Figures, title: str) -> None:
     console.print(f"[bold]{escape(title)}[/]", highlight=False)
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     has_times = any("p50_us" in figures for found in stores.values() for figures in found.values())
-    for head in ("", "", "k/s", "±", "×", *(("p50", "p99", "p99.9", "longest") if has_times else ())):
+    for head in ("", "", "k/s", "±", "×", *(("p50", "p99", "p99.9", "max") if has_times else ())):
         table.add_column(head, justify="right" if head else "left", no_wrap=True)
     for name in dict.fromkeys(name for found in stores.values() for name in found):
         rows = {label: found[name] for label, found in stores.items() if name in found}
@@ -37,7 +37,7 @@ def explain(console: Console, base: str) -> None:
     """Print what the columns of such tables mean."""
     console.print(
         f"k/s: thousands a second, median of the rounds. ±: half their spread.\n×: beside {base}, within each round.\n"
-        "p50 … longest: what single operations took.",
+        "p50 … max: what single operations took.",
         highlight=False,
     )
 
