@@ -259,3 +259,64 @@ def test_nothing_is_left_of_a_thousand_compactions(scratch: Path) -> None:
         assert after[1] <= before[1] + 4
         assert after[2] <= before[2]
         assert inside.keydir(store).entries.keys() == {b"%d" % number for number in range(10)}
+
+
+# Steps that the threads above take while they are followed line by line, which hides them from the coverage report.
+
+
+class Turning(dict[Any, Any]):
+    """A dict that lets something happen just before it is first looked into."""
+
+    def __init__(self, real: dict[Any, Any], happens: Any) -> None:
+        super().__init__(real)
+        self.real, self.happens = real, [happens]
+
+    def __getitem__(self, key: Any) -> Any:
+        if self.happens:
+            self.happens.pop()()
+        return self.real[key]
+
+
+def test_reader_whose_segment_went_looks_again(scratch: Path) -> None:
+    """A reader that knows where a value is, and finds the segment merged away, looks the key up again."""
+    with open_store(scratch) as store:
+        store.update({b"a": b"1", b"b": b"2"})
+        store.set(b"b", b"3")
+        store._views = Turning(store._views, store.compact)
+        assert store.get(b"a") == b"1"
+        assert not store._views.happens
+
+
+def test_walk_begins_again_when_a_batch_came_between(scratch: Path) -> None:
+    """A walk that finds a batch published while it copied the keys copies them once more."""
+
+    class Batches:
+        """The writer's fields, of which one changes when it was read once."""
+
+        reads = 0
+        publishing = None
+
+        @property
+        def batches(self) -> int:
+            self.reads += 1
+            return min(self.reads, 2)
+
+    with open_store(scratch) as store:
+        store.set(b"a", b"1")
+        real, store._writer = store._writer, Batches()
+        assert [*store] == [b"a"]
+        assert store._writer.reads == 4
+        store._writer = real
+
+
+def test_key_of_another_type_is_refused(scratch: Path) -> None:
+    """A key that is no bytes is a TypeError that says so; a kind of bytes is as good as bytes."""
+
+    class Kind(bytes):
+        __slots__ = ()
+
+    with open_store(scratch) as store:
+        store.set(Kind(b"a"), b"1")
+        assert store.get(Kind(b"a")) == store.get(b"a") == b"1"
+        with pytest.raises(TypeError, match="a key is bytes, not str"):
+            store.get("a")
