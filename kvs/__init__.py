@@ -105,7 +105,7 @@ _HOMES: Final = {
 }
 """Where the names live that are imported on first use."""
 
-_ENGINES: Final = {"log": "LogEngine", "rwlock": "RWLockEngine", "lockfree": "LockFreeEngine", "sqlite": "SqliteEngine"}
+_ENGINES: Final = {"lockfree": "LockFreeEngine", "log": "LogEngine", "rwlock": "RWLockEngine", "sqlite": "SqliteEngine"}
 """Engines that keep a directory, the default first. A tree without any of them yet keeps its map in memory."""
 
 
@@ -154,10 +154,9 @@ def open(  # noqa: A001  # as dbm.open and shelve.open: always written kvs.open
             belongs to, and for a new store the first of them.
         flag: as for `dbm.open`: "r" read only, "w" read and write, "c" the same and create it if missing,
             "n" always begin a new, empty store.
-        options: what the engine's own `open` takes. Of engine "log" these are `sync` ("always", "interval" or
-            "none"), `sync_interval_s`, `segment_bytes`, `compact_dead_bytes` and `compact_dead_ratio`; see
-            `LogEngine.open`. Engines "rwlock" and "lockfree" have the same. Engine "sqlite" has the first two. A store
-            in memory has none.
+        options: what the engine's own `open` takes. Of "lockfree", "log" and "rwlock" these are `sync` ("always",
+            "interval" or "none"), `sync_interval_s`, `segment_bytes`, `compact_dead_bytes` and `compact_dead_ratio`;
+            see `LogEngine.open`. Engine "sqlite" has the first two. A store in memory has none.
 
     Raises:
         ValueError: no such engine or flag.

@@ -13,6 +13,7 @@ from support.target import ROOT
 import kvs
 from kvs import (
     CorruptRecordError,
+    LockFreeEngine,
     LogEngine,
     SqliteEngine,
     StorageError,
@@ -22,7 +23,7 @@ from kvs import (
     catalog,
 )
 
-KEEPERS = {"log": LogEngine, "sqlite": SqliteEngine}
+KEEPERS = {"lockfree": LockFreeEngine, "sqlite": SqliteEngine}
 
 
 def make_store(path: Path, engine: str) -> Path:
@@ -33,8 +34,8 @@ def make_store(path: Path, engine: str) -> Path:
 
 
 def test_engines_are_listed_the_default_first() -> None:
-    """engine_names() has the engines that keep a directory, the log first, and memory last."""
-    assert kvs.engine_names() == ["log", "rwlock", "lockfree", "sqlite", "memory"]
+    """engine_names() has the engines that keep a directory, the default first, and memory last."""
+    assert kvs.engine_names() == ["lockfree", "log", "rwlock", "sqlite", "memory"]
 
 
 @pytest.mark.parametrize("made", ["log", "rwlock", "lockfree"])
@@ -42,7 +43,7 @@ def test_engines_are_listed_the_default_first() -> None:
 def test_engines_of_one_format_open_each_other(tmp_path: Path, made: str, wanted: str) -> None:
     """The three engines on the log read and write each other's stores; such a store is opened as the first of them."""
     make_store(tmp_path, made)
-    assert catalog.engine_in(tmp_path) == "log"
+    assert catalog.engine_in(tmp_path) == "lockfree"
     with kvs.open(tmp_path, wanted) as store:
         assert (store.name, store.stats().engine) == (wanted, wanted)
         assert dict(store) == {b"k": made.encode()}

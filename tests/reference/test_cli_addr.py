@@ -55,7 +55,7 @@ def test_figures_and_compaction_over_the_wire(cli: Cli, server: Served) -> None:
     for number in range(30):
         cli("repl", *at, stdin=b"set k%d %b\nset k%d b\n" % (number % 2, b"a" * 1000, number % 2)).expect(stderr=b"")
     found = json.loads(cli("stats", *at, "--json").expect(stderr=b"").stdout)
-    assert (found["engine"], found["keys"]) == ("log", 2)
+    assert (found["engine"], found["keys"]) == ("lockfree", 2)
     assert found["dead_bytes"] > 25_000
     assert found["segments"] >= 1
     assert "details" not in found

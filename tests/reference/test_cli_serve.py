@@ -39,7 +39,7 @@ def test_it_says_what_it_is_and_where(serve: Serve, target: Target) -> None:
     """To stderr go version, engine, directory, and the address with the real port; it answers there."""
     served = serve()
     assert f"kvs {target.version}\n" in served.stderr
-    assert re.search(rf"engine log, 0 keys, in {re.escape(str(served.directory))}\n", served.stderr)
+    assert re.search(rf"engine lockfree, 0 keys, in {re.escape(str(served.directory))}\n", served.stderr)
     assert served.stderr.splitlines()[-1].endswith(f"Listening on 127.0.0.1:{served.port}")
     assert served.port != 0
     assert ask(served, "PING") == b"PONG"

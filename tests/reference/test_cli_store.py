@@ -182,7 +182,7 @@ def test_stats_and_compact_have_a_table_and_json(cli: Cli) -> None:
     """`stats` and `compact` print the store's figures, as a table and as JSON."""
     cli("repl", stdin=b"".join(b"set k %d\n" % number for number in range(50)))
     before = json.loads(cli("stats", "--json").expect(stderr=b"").stdout)
-    assert (before["keys"], before["engine"]) == (1, "log")
+    assert (before["keys"], before["engine"]) == (1, "lockfree")
     assert before["dead_bytes"] > before["live_bytes"] > 0
     assert before["recovery"]["was_clean"] is True
     table = cli("stats").expect(stderr=b"").stdout.decode()
