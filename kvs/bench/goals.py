@@ -105,7 +105,7 @@ def _show(console: Any, figures: dict[str, Any]) -> None:
             row["name"],
             row["goal"],
             "" if row["median"] is None else brief(row["median"]),
-            "" if row["median"] is None else f"{brief(row['min'])}–{brief(row['max'])}",
+            "" if row["min"] == row["max"] else f"{brief(row['min'])} to {brief(row['max'])}",
             row["verdict"],
         )
         for row in figures["goals"]
