@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import cycle
 from time import perf_counter, perf_counter_ns
 from typing import Final, TypeVar
@@ -50,25 +51,27 @@ def seconds_of(jobs: Sequence[Callable[[], object]]) -> float:
         return perf_counter() - start
 
 
-def timed(deed: Callable[..., object], inputs: Iterable[tuple[object, ...]]) -> Histogram:
-    """Do something with each input, and return how long each took, the reading of the clock included."""
-    clock = perf_counter_ns
-    stamps = [clock()]
-    add = stamps.append
+def timed(deed: Callable[..., object], inputs: Sequence[tuple[object, ...]], threads: int = 1) -> Histogram:
+    """Do something with each input, threads sharing them; return how long each took, the clock's reading included.
+
+    What the times come to is reckoned when all have ended: a thread that did it by itself would hold up the others.
+    """
+    stamps: list[list[int]] = [[] for _ in range(threads)]
+    parts = shares(inputs, threads)
+    seconds_of([partial(_time, deed, *each) for each in zip(parts, stamps, strict=True)])
+    whole = Histogram()
+    for each in stamps:
+        whole.merge(Histogram.between(each))
+    return whole
+
+
+def _time(deed: Callable[..., object], inputs: Iterable[tuple[object, ...]], stamps: list[int]) -> None:
+    """Do something with each input, and note the time before, between and after."""
+    clock, add = perf_counter_ns, stamps.append
+    add(clock())
     for given in inputs:
         deed(*given)
         add(clock())
-    return Histogram.between(stamps)
-
-
-def timed_in_threads(deed: Callable[..., object], inputs: Sequence[tuple[object, ...]], threads: int) -> Histogram:
-    """Return the same of several threads that share the inputs."""
-    found: list[Histogram] = []
-    seconds_of([lambda part=part: found.append(timed(deed, part)) for part in shares(inputs, threads)])  # type: ignore[misc]  # mypy cannot infer a lambda's default
-    whole = Histogram()
-    for each in found:
-        whole.merge(each)
-    return whole
 
 
 def read_beside(

@@ -19,8 +19,8 @@ Step = tuple[int, str]
 
 def run(  # noqa: PLR0913, PLR0917  # a command's options are its arguments
     readers: Annotated[str, typer.Option(metavar="N,M", help="Numbers of reader threads.")] = "1,2,4,8",
-    writer: Annotated[bool, typer.Option("--writer/--no-writer", help="A writer that never pauses.")] = True,
-    compaction: Annotated[bool, typer.Option("--compaction/--no-compaction", help="One compaction.")] = True,
+    no_writer: Annotated[bool, typer.Option("--no-writer", help="Leave the busy writer out.")] = False,
+    no_compaction: Annotated[bool, typer.Option("--no-compaction", help="Leave the compaction out.")] = False,
     keys: Annotated[int, typer.Option(metavar="N", min=1, help="Keys in the store.")] = 50_000,
     value_bytes: Annotated[int, typer.Option(metavar="N", min=0, help="Size of each value.")] = 100,
     seconds: Annotated[float, typer.Option(metavar="S", min=0.01, help="How long each turn takes at least.")] = 1.0,
@@ -50,7 +50,9 @@ def run(  # noqa: PLR0913, PLR0917  # a command's options are its arguments
         return track(todo, "measuring", console=screen, disable=not screen.is_terminal)
 
     def play(step: Step) -> Toll:
-        scene = Scene(engine=step[1], readers=step[0], has_writer=writer, has_compaction=compaction, seconds=seconds)
+        scene = Scene(
+            engine=step[1], readers=step[0], has_writer=not no_writer, has_compaction=not no_compaction, seconds=seconds
+        )
         return lay(scene, keys, value_bytes, seed=1)
 
     measured = _measure([(count, name) for count in counts for name in order(DESIGNS, rounds)], play, steps)

@@ -76,7 +76,8 @@ def _play(store: Engine, scene: Scene, pairs: list[tuple[bytes, bytes]], rng: ra
     toll = Toll()
     ended = threading.Event()
     keys = [key for key, _ in pairs]
-    jobs = [_reader(store, rng.sample(keys, len(keys)), ended, toll) for _ in range(scene.readers)]
+    stamps: list[list[int]] = [[] for _ in range(scene.readers)]
+    jobs = [_reader(store, rng.sample(keys, len(keys)), ended, each) for each in stamps]
     if scene.has_writer:
         jobs.append(_writer(store, rng.sample(pairs, len(pairs)), ended, toll))
     with ThreadPoolExecutor(len(jobs) + 1) as crowd:
@@ -91,28 +92,27 @@ def _play(store: Engine, scene: Scene, pairs: list[tuple[bytes, bytes]], rng: ra
             ended.set()
         for each in working:
             each.result()
+    for read_at in stamps:
+        times = Histogram.between(read_at)
+        toll.times.merge(times)
+        toll.reads += times.count * 1e9 / (read_at[-1] - read_at[0])
     return toll
 
 
-_adding: Final = threading.Lock()
-"""Guards what readers add to a toll when they have ended."""
+def _reader(store: Engine, keys: Sequence[bytes], ended: threading.Event, stamps: list[int]) -> Callable[[], None]:
+    """Return a job that reads until the end, and leaves the time of each read.
 
-
-def _reader(store: Engine, keys: Sequence[bytes], ended: threading.Event, toll: Toll) -> Callable[[], None]:
+    What the times come to is reckoned when all have ended: a reader that did it by itself would hold up the others.
+    """
     parts = cycle([keys[start : start + PART] for start in range(0, len(keys), PART)])
 
     def read() -> None:
-        get, clock = store.get, perf_counter_ns
-        stamps = [clock()]
-        add = stamps.append
+        get, clock, add = store.get, perf_counter_ns, stamps.append
+        add(clock())
         while not ended.is_set():
             for key in next(parts):
                 get(key)
                 add(clock())
-        times = Histogram.between(stamps)
-        with _adding:
-            toll.times.merge(times)
-            toll.reads += times.count * 1e9 / (stamps[-1] - stamps[0] or 1)
 
     return read
 

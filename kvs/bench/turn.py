@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import Final, TypeVar
 
 from kvs.bench.contenders import Contender, Kvs
-from kvs.bench.crowd import read_beside, seconds_of, shares, timed_in_threads
+from kvs.bench.crowd import read_beside, seconds_of, shares, timed
 from kvs.bench.histogram import Histogram
 from kvs.bench.workloads import Workload
 from kvs.engine import Op
@@ -74,7 +74,7 @@ class Turn:
         return len(items) / seconds_of(jobs)
 
     def _times(self, deed: Callable[..., object], inputs: Sequence[tuple[object, ...]]) -> Histogram:
-        return timed_in_threads(deed, inputs[:SAMPLE], self._threads)
+        return timed(deed, inputs[:SAMPLE], self._threads)
 
     def set(self) -> Measure:
         """Store pairs one by one."""

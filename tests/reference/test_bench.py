@@ -20,7 +20,7 @@ from kvs.bench import report
 from kvs.bench.attempts import beside_peers
 from kvs.bench.chosen import numbers, stores, workloads
 from kvs.bench.contenders import Contender, KvsLockFree, KvsLog, our_engines
-from kvs.bench.crowd import read_beside, seconds_of, shares, timed_in_threads
+from kvs.bench.crowd import read_beside, seconds_of, shares, timed
 from kvs.bench.goal import EXTRAS, GOALS, Goal
 from kvs.bench.histogram import Histogram, bucket_of, top_of
 from kvs.bench.rounds import order, summary
@@ -141,7 +141,7 @@ def test_a_job_that_fails_is_heard(count: int) -> None:
 def test_threads_share_what_is_timed() -> None:
     """Each input is timed once, whatever the number of threads."""
     seen: list[int] = []
-    times = timed_in_threads(seen.append, [(number,) for number in range(100)], 3)
+    times = timed(seen.append, [(number,) for number in range(100)], 3)
     assert sorted(seen) == list(range(100))
     assert times.count == 100
 
@@ -175,8 +175,8 @@ def test_every_workload_is_measured(make: type[Contender], tmp_path: Path) -> No
     found = Turn(make, Workload.make(200, 10, 1), str(tmp_path / "turn"), threads=2).run(WORKLOADS)
     assert set(WORKLOADS) - set(found) == (set() if make.has_hints else {"reopen", "reopen-bare"})  # type: ignore[attr-defined]
     assert all(each.per_second > 0 for each in found.values())
-    timed = {name for name, each in found.items() if each.times is not None}
-    assert timed == {"set", "get", "get-zipf", "mixed-95-5", "mixed-50-50", "get-compacting", "delete"}
+    with_times = {name for name, each in found.items() if each.times is not None}
+    assert with_times == {"set", "get", "get-zipf", "mixed-95-5", "mixed-50-50", "get-compacting", "delete"}
 
 
 def test_the_turn_leaves_what_the_workloads_say(tmp_path: Path) -> None:
