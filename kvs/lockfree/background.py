@@ -1,19 +1,17 @@
 """BackgroundCompactor: compactions in a thread of their own, while readers and writers go on."""
 
-import logging
+import contextlib
 import threading
 from contextlib import AbstractContextManager
 from typing import Final
 
 from kvs.engine import Progress
-from kvs.errors import KvsError, StoreClosedError
+from kvs.errors import StoreClosedError
 from kvs.log.compactor import Compactor
 from kvs.log.disk import Lock
 from kvs.log.options import LogOptions
 from kvs.log.segment import Segment
 from kvs.log.writer import Writer
-
-logger = logging.getLogger(__name__)
 
 FAREWELL_S: Final = 1.0
 """How long the drop of an engine that nobody closed waits for its compaction to end."""
@@ -98,10 +96,7 @@ class BackgroundCompactor(Compactor):
             thread.join(FAREWELL_S)
 
     def _look_aside(self) -> None:
-        """Compact, if it is worth it. In a thread of its own."""
-        try:
-            self.look()
-        except StoreClosedError:
-            logger.debug("%s: closed during a compaction", self._writer.disk.path)
-        except KvsError:
-            logger.exception("%s: the compaction failed", self._writer.disk.path)
+        """Compact for as long as it is worth it: what died meanwhile may be enough again. In a thread of its own."""
+        with contextlib.suppress(StoreClosedError):
+            while self._writer.keydir.dead_bytes >= self.look_at and not self._is_stopped:
+                self.look()
