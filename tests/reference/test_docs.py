@@ -86,7 +86,7 @@ def test_headings_that_are_linked_exist(name: str) -> None:
     assert lost == []
 
 
-ROOMS: Final = ("log", "resp", "pool", "engines", "net")
+ROOMS: Final = ("log", "resp", "pool", "engines", "net", "lockfree")
 
 
 @pytest.mark.parametrize("room", ROOMS)
