@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import time
 from contextlib import AbstractContextManager
 from typing import Final
 
@@ -13,6 +14,10 @@ from kvs.log.options import LogOptions
 from kvs.log.segment import Segment
 from kvs.log.writer import Writer
 
+CONTENDED_S: Final = 20e-6
+"""Giving the interpreter away and getting it back takes longer than this when somebody else wanted it."""
+IDLE_TIMES: Final = 2.0
+"""How long a compaction then stays away, in times of what it worked: others have two thirds of the time."""
 FAREWELL_S: Final = 1.0
 """How long the drop of an engine that nobody closed waits for its compaction to end."""
 
@@ -41,6 +46,7 @@ class BackgroundCompactor(Compactor):
         self._ownership = ownership
         self._turn = threading.Lock()
         self._is_stopped = False
+        self._breathed_at_s = self._worked_until_s = 0.0  # by the wall's clock, and by the compacting thread's own
         self._thread: threading.Thread | None = None
 
     def run_if_due(self) -> None:
@@ -64,7 +70,26 @@ class BackgroundCompactor(Compactor):
         with self._turn:
             if self._is_stopped:
                 raise StoreClosedError
+            self._breathed_at_s, self._worked_until_s = time.perf_counter(), time.thread_time()
             super().run(progress)
+
+    def _breathe(self) -> None:
+        """Let others have the interpreter, and stay away for a while when somebody was waiting for it.
+
+        With a GIL, a thread that makes system calls gives the interpreter away at each of them, and gets it back from
+        one that computes only after 5 ms. Beside a compaction that never rests, a server would do a few hundred of
+        them a second. A thread that computes keeps the interpreter for 5 ms of its own accord, so beside one of those
+        the compaction has been away for long enough already.
+        """
+        worked_s = time.thread_time() - self._worked_until_s
+        away_s = time.perf_counter() - self._breathed_at_s - worked_s
+        if away_s < worked_s * IDLE_TIMES:
+            begun_s = time.perf_counter()
+            time.sleep(0)
+            waited_s = time.perf_counter() - begun_s
+            if CONTENDED_S < waited_s < worked_s * IDLE_TIMES:
+                time.sleep(worked_s * IDLE_TIMES - waited_s)
+        self._breathed_at_s, self._worked_until_s = time.perf_counter(), time.thread_time()
 
     def _merge(self, run: list[Segment], progress: Progress) -> None:
         """Merge a run of segments, and go no further in a store that is being closed.

@@ -97,7 +97,7 @@ class Compactor:
             before = writer.segments[: writer.segments.index(run[0])]
             is_clean_before = not any(keydir.dead.get(older.slot) for older in before)
             merge = Merge(writer.disk, run, writer.take_slot(), keeps_tombstones=not is_clean_before)
-        merge.write(keydir, progress)
+        merge.write(keydir, partial(self._go_on, progress))
         with self._lock:
             writer.sync()
         try:
@@ -114,6 +114,14 @@ class Compactor:
         except StorageError:
             logger.exception("%s: a merged segment was not removed; the next opening will do it", writer.disk.path)
 
+    def _go_on(self, progress: Progress, done_bytes: int, total_bytes: int) -> None:
+        """Tell of the progress, and let others have their turn."""
+        progress(done_bytes, total_bytes)
+        self._breathe()
+
+    def _breathe(self) -> None:
+        """Let others have their turn; nobody else has one here, since the engine's lock is held throughout."""
+
     def _adopt(self, merge: Merge, merged: Segment) -> None:
         """Let a merged segment take the place of those that it holds: first for readers, then in the log."""
         writer, keydir = self._writer, self._writer.keydir
@@ -124,6 +132,7 @@ class Compactor:
         while next_key < len(merge.keys):
             with self._lock:  # a little at a time: writers wait for it
                 next_key = merge.point_some(keydir, next_key)
+            self._breathe()
         with self._lock:
             for segment in merge.run:
                 keydir.forget(segment.slot)
