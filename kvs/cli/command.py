@@ -23,7 +23,11 @@ class KvsCommand(TyperCommand):
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]  # the one there is
         """Refuse unknown long options, which the parser has been told to let through, and parse the rest."""
-        flags = {name: getattr(param, "is_flag", False) for param in self.get_params(ctx) for name in param.opts}
+        flags = {
+            name: getattr(param, "is_flag", False)
+            for param in self.get_params(ctx)
+            for name in [*param.opts, *param.secondary_opts]
+        }
         words = iter(args)
         for word in words:
             if word == "--":
