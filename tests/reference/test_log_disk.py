@@ -4,11 +4,12 @@ import errno
 import fcntl
 import os
 import stat
-import threading
+import subprocess
+import sys
 import weakref
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
+from typing import Final
 
 import pytest
 from limits import file_size_limit, no_rights
@@ -268,31 +269,38 @@ def test_without_rights_a_reader_needs_no_lock(tmp_path: Path) -> None:
         disk.lock(exclusive=False, in_child=lambda: None)
 
 
-def say(fd: int, words: bytes) -> None:
-    """Write a few bytes into a pipe."""
-    os.write(fd, words)
+FORKED: Final = """
+import os, sys
+from functools import partial
+from kvs.errors import StoreLockedError
+from kvs.log.disk import OsDisk
+
+disk, other = OsDisk(sys.argv[1]), OsDisk(sys.argv[1] + "/other")
+read_end, write_end = os.pipe()
+lock = disk.lock(exclusive=True, in_child=partial(os.write, write_end, b"told "))
+other.make()
+other.lock(exclusive=True, in_child=partial(os.write, write_end, b"wrong ")).release()
+child = os.fork()
+if child == 0:
+    os.write(write_end, b"free" if lock._fd == -1 else b"held")
+    os._exit(0)
+os.waitpid(child, 0)
+print(os.read(read_end, 100).decode())
+try:
+    disk.lock(exclusive=True, in_child=lambda: None)
+except StoreLockedError:
+    print("still locked")
+"""
 
 
 def test_forked_child_is_told_and_holds_nothing(tmp_path: Path) -> None:
-    """In a forked child the engine is told, the lock is let go, and the parent's stays."""
-    disk = OsDisk(tmp_path)
-    read_end, write_end = os.pipe()
-    lock = owned(disk, in_child=partial(say, write_end, b"told "))
-    other = OsDisk(tmp_path / "other")
-    other.make()
-    owned(other, in_child=partial(say, write_end, b"wrong ")).release()
-    assert threading.active_count() == 1, "a fork beside threads would prove nothing"
-    child = os.fork()
-    if child == 0:
-        os.write(write_end, b"free" if getattr(lock, "_fd", None) == -1 else b"held")
-        os._exit(0)
-    os.waitpid(child, 0)
-    assert os.read(read_end, 100) == b"told free"
-    with pytest.raises(StoreLockedError):
-        disk.lock(exclusive=True, in_child=lambda: None)
-    lock.release()
-    os.close(read_end)
-    os.close(write_end)
+    """In a forked child the engine is told, the lock is let go, and the parent's stays.
+
+    In a process of its own: a fork beside threads, which other tests may have left to end, would prove nothing.
+    """
+    command = [sys.executable, "-c", FORKED, str(tmp_path)]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
+    assert said.split("\n") == ["told free", "still locked", ""]
 
 
 def test_salts_differ_and_time_goes_on(tmp_path: Path) -> None:
