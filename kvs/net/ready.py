@@ -41,6 +41,8 @@ class Ready(Loop):
             # It hung up. The worker will notice; told to us again and again, it would keep us busy until then.
             with contextlib.suppress(OSError, KeyError):
                 self._poller.unregister(channel.fd)
+            if not channel.is_working:  # it was given back between the look and the deed: nobody else will notice
+                self._kill_soon(channel)
             return
         may_read = bool(channel.mask & READ and event & ~WRITE)
         if not (may_read or event & WRITE):
