@@ -98,7 +98,7 @@ def test_protocol_3(cli: Cli) -> None:
     assert cli("-3", "--json", "CONFIG", "GET", "databases") == b'{"databases":"1"}\n'
     assert cli("-3", "--no-raw", "GET", "nothing") == b"(nil)\n"
     assert cli("-3", "--json", "MGET", "nothing") == b"[null]\n"
-    assert b"# Keyspace\r\nengine:log\r\nkeys:0\r\n" in cli("-3", "INFO", "keyspace")
+    assert b"# Keyspace\r\nengine:lockfree\r\nkeys:0\r\n" in cli("-3", "INFO", "keyspace")
 
 
 def test_one_command_again_and_again(cli: Cli) -> None:

@@ -264,7 +264,7 @@ def test_what_the_server_tells(client: Any, protocol: int) -> None:
     client.set("k", "v")
     info = client.info()
     assert info["redis_version"].startswith("7.")
-    assert info["engine"] == "log"
+    assert info["engine"] == "lockfree"
     assert info["db0"] == {"keys": 1, "expires": 0, "avg_ttl": 0}
     assert client.info("clients").keys() >= {"connected_clients", "maxclients"}
     assert client.config_get("max*")["maxmemory"] == "0"
