@@ -41,8 +41,7 @@ class Ready(Loop):
             # It hung up. The worker will notice; told to us again and again, it would keep us busy until then.
             with contextlib.suppress(OSError, KeyError):
                 self._poller.unregister(channel.fd)
-            if not channel.is_working:  # it was given back between the look and the deed: nobody else will notice
-                self._kill_soon(channel)
+            self._end_if_free(channel)
             return
         may_read = bool(channel.mask & READ and event & ~WRITE)
         if not (may_read or event & WRITE):
@@ -100,6 +99,11 @@ class Ready(Loop):
         except OSError:  # it hung up, and is not watched any more
             channel.has_ended = True
         if channel.has_ended or channel.connection.is_closing:
+            self._kill_soon(channel)
+
+    def _end_if_free(self, channel: Channel) -> None:
+        """End a channel that was given back between the loop's look and its deed: nobody else will notice it."""
+        if not channel.is_working:
             self._kill_soon(channel)
 
     def _take_back(self, channel: Channel, _reply: bytes) -> None:
