@@ -18,6 +18,8 @@ CONTENDED_S: Final = 20e-6
 """Giving the interpreter away and getting it back takes longer than this when somebody else wanted it."""
 IDLE_TIMES: Final = 2.0
 """How long a compaction then stays away, in times of what it worked: others have two thirds of the time."""
+WORTH_S: Final = 0.0005
+"""After less work than this, giving the interpreter away is not worth what it costs."""
 BEHIND_TIMES: Final = 2
 """With so many times more dead than makes a compaction due, it does not stay away: writers are outrunning it."""
 FAREWELL_S: Final = 1.0
@@ -84,6 +86,8 @@ class BackgroundCompactor(Compactor):
         the compaction has been away for long enough already.
         """
         worked_s = time.thread_time() - self._worked_until_s
+        if worked_s < WORTH_S:
+            return
         away_s = time.perf_counter() - self._breathed_at_s - worked_s
         is_behind = self._writer.keydir.dead_bytes > BEHIND_TIMES * self.look_at
         if away_s < worked_s * IDLE_TIMES and not is_behind:

@@ -142,8 +142,8 @@ class Jobs:
         except OSError:
             pass  # the client is gone
         finally:
+            sock.close()  # first, so that whoever sees the connection gone finds its descriptor free
             connection.close()
-            sock.close()
             self._let_go(sock)
 
     def _encrypt(self, tls: "ssl.SSLContext", sock: socket.socket) -> "ssl.SSLSocket":

@@ -230,6 +230,7 @@ def test_closed_store_holds_no_file(scratch: Path) -> None:
 
 
 @PROC
+@pytest.mark.timeout(200)  # beside a reader that computes, each hand-over of the interpreter takes 5 ms
 def test_nothing_is_left_of_a_thousand_compactions(scratch: Path) -> None:
     """Over 1,000 compactions, beside a reader, no descriptor, no mapping and no thread is left behind."""
 
