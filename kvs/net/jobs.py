@@ -16,7 +16,7 @@ from kvs.errors import PoolClosedError
 from kvs.net.channel import RECEIVE_BYTES, RENEWAL_BYTES
 from kvs.net.compaction import Compaction
 from kvs.net.connection import Connection
-from kvs.net.listener import Listener, NoRoomError, refuse
+from kvs.net.listener import NO_ROOM_PAUSE_S, Listener, NoRoomError, refuse
 from kvs.net.poller import READ, Poller
 from kvs.net.service import Service
 from kvs.net.wakeup import Wakeup
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-NO_ROOM_PAUSE_S: Final = 0.1
 CUT_OFF_S: Final = 1.0
 """How long a stop waits for a job whose connection was cut."""
 

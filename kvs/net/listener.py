@@ -15,6 +15,8 @@ from kvs.net.address import Address
 logger = logging.getLogger(__name__)
 
 BACKLOG: Final = 1024
+NO_ROOM_PAUSE_S: Final = 0.1
+"""How long nobody is accepted after the system was out of descriptors: else every turn would try in vain."""
 FULL: Final = b"-ERR max number of clients reached\r\n"
 KEPT_FDS: Final = 32
 """So many descriptors are the store's: without one it could begin no new segment, and every write would fail."""

@@ -22,7 +22,7 @@ from kvs.net.channel import RENEWAL_BYTES, Channel, TlsChannel
 from kvs.net.compaction import Compaction
 from kvs.net.connection import Connection, error_reply
 from kvs.net.deadlines import Deadlines
-from kvs.net.listener import Listener, NoRoomError, refuse
+from kvs.net.listener import NO_ROOM_PAUSE_S, Listener, NoRoomError, refuse
 from kvs.net.poller import READ, WRITE, Poller
 from kvs.net.service import Service
 from kvs.net.staged import Staged
@@ -39,8 +39,6 @@ GATHERED_BYTES: Final = 8 * 1024 * 1024
 ACCEPTED_A_TURN: Final = 64
 LAST_TURNS: Final = 64
 """Turns in which what had arrived before a stop is still taken: who never ceases to send cannot put the stop off."""
-NO_ROOM_PAUSE_S: Final = 0.1
-"""How long nobody is accepted after the system was out of descriptors: else every turn would try in vain."""
 
 
 class Loop:
